@@ -1,0 +1,46 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+)
+
+// Lock is an advisory lock, held by a session of its own for as long as that
+// session lives. It serves one goroutine.
+type Lock struct {
+	session *session
+}
+
+const tryLockStatement = `SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))`
+
+// TryLock takes the schema's lock of that name, or returns nil if another
+// session has it.
+func (db *DB) TryLock(ctx context.Context, name string) (*Lock, error) {
+	s, err := openSession(ctx, db, "SELECT 1")
+	if err != nil {
+		return nil, err
+	}
+	var locked bool
+	if err := s.conn.GetContext(ctx, &locked, tryLockStatement, name); err != nil {
+		s.close()
+		return nil, fmt.Errorf("taking the lock %q: %w", name, err)
+	}
+	if !locked {
+		s.close()
+		return nil, nil //nolint:nilnil // documented: somebody else has it
+	}
+	return &Lock{session: s}, nil
+}
+
+// Check returns an error if the session, and with it the lock, may be gone.
+func (l *Lock) Check(ctx context.Context) error {
+	if _, err := l.session.conn.ExecContext(ctx, "SELECT 1"); err != nil {
+		return fmt.Errorf("checking a lock: %w", err)
+	}
+	return nil
+}
+
+// Close gives the lock back.
+func (l *Lock) Close() {
+	l.session.close()
+}

@@ -1,0 +1,178 @@
+package queries
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/lib/pq/oid"
+)
+
+// OutboxRow is an event that waits for its dispatch.
+type OutboxRow struct {
+	// ID rises in commit order within a chat, because the chat's lock is held
+	// from before it is drawn until the commit; across chats it may not.
+	ID      int64
+	EventID uuid.UUID
+	// ChatID is 0 for a message that names no chat of ours.
+	ChatID    int64
+	UserID    int64
+	CreatedAt time.Time
+	Name      string
+	Payload   []byte
+}
+
+const insertOutboxStatement = `
+INSERT INTO outbox (event_id, chat_id, user_id, name, payload)
+SELECT event_id, chat_id, user_id, name, payload
+FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[], $5::text[])
+     AS v (event_id, chat_id, user_id, name, payload)`
+
+// InsertOutbox builds the statement and arguments that write the rows in their
+// order; ID and CreatedAt are the database's. It only builds because the
+// executing is watermill-sql's. The arguments are valid until the next call.
+type InsertOutbox struct {
+	arrays [5]array
+}
+
+// Build returns the statement for rows, of which there is at least one.
+func (q *InsertOutbox) Build(rows []OutboxRow) (string, []any) {
+	a := &q.arrays
+	a[0].reset(oid.T_uuid, len(rows), 16)
+	a[1].reset(oid.T_int8, len(rows), 8)
+	a[2].reset(oid.T_int8, len(rows), 8)
+	a[3].reset(oid.T_text, len(rows), 20)
+	a[4].reset(oid.T_text, len(rows), 512)
+	for i := range rows {
+		r := &rows[i]
+		a[0].bytes(r.EventID[:])
+		if r.ChatID == 0 {
+			a[1].null()
+		} else {
+			a[1].int8(r.ChatID)
+		}
+		a[2].int8(r.UserID)
+		a[3].text(r.Name)
+		a[4].bytes(r.Payload)
+	}
+	return insertOutboxStatement, []any{&a[0], &a[1], &a[2], &a[3], &a[4]}
+}
+
+// outboxSettings are for a session that only reads and deletes rows whose event
+// the broker has confirmed: losing a delete in a crash repeats an event under
+// its old id, which costs less than a flush for each.
+const outboxSettings = `
+SET synchronous_commit = off;
+SET enable_seqscan = off;
+SET jit = off`
+
+// Outbox is the relay's session. It holds the lock that makes its owner the
+// only relay of the schema, and it reads and deletes on the very connection
+// that holds it: who has lost the lock cannot delete. It serves one goroutine.
+type Outbox struct {
+	session *session
+	ids     array
+}
+
+// The lock is for the schema, so that several may share a database.
+const lockOutboxStatement = `
+SELECT pg_try_advisory_lock(hashtext('chat-messaging relay'), hashtext(current_schema()))`
+
+// LockOutbox tries to become the relay. It returns nil if another session is.
+func (db *DB) LockOutbox(ctx context.Context) (*Outbox, error) {
+	s, err := openSession(ctx, db, outboxSettings)
+	if err != nil {
+		return nil, err
+	}
+	var locked bool
+	if err := s.conn.GetContext(ctx, &locked, lockOutboxStatement); err != nil {
+		s.close()
+		return nil, fmt.Errorf("locking the outbox: %w", err)
+	}
+	if !locked {
+		s.close()
+		return nil, nil //nolint:nilnil // documented: nobody's fault, try again later
+	}
+	return &Outbox{session: s}, nil
+}
+
+// Close gives the lock back.
+func (o *Outbox) Close() {
+	o.session.close()
+}
+
+// The lower bound keeps the read away from rows that are deleted but not yet
+// vacuumed, of which an open transaction elsewhere can leave a great many.
+const readOutboxStatement = `
+SELECT id, event_id, COALESCE(chat_id, 0) AS chat_id, user_id,
+       (extract(epoch FROM created_at) * 1000000)::int8 AS created_us, name, payload
+FROM outbox
+WHERE id > $1
+ORDER BY id
+LIMIT $2`
+
+// Read returns up to limit rows with an id above after, by id.
+func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow, error) {
+	stmt, err := o.session.prepared(ctx, readOutboxStatement)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []OutboxRow
+	for rows.Next() {
+		var r OutboxRow
+		var createdMicros int64
+		if err := rows.Scan(&r.ID, &r.EventID, &r.ChatID, &r.UserID, &createdMicros, &r.Name, &r.Payload); err != nil {
+			return nil, fmt.Errorf("reading the outbox: %w", err)
+		}
+		r.CreatedAt = time.UnixMicro(createdMicros).UTC()
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	return out, nil
+}
+
+const deleteOutboxStatement = `DELETE FROM outbox WHERE id = ANY ($1::int8[])`
+
+// Delete removes rows whose events are confirmed.
+func (o *Outbox) Delete(ctx context.Context, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	stmt, err := o.session.prepared(ctx, deleteOutboxStatement)
+	if err != nil {
+		return err
+	}
+	o.ids.reset(oid.T_int8, len(ids), 8)
+	for _, id := range ids {
+		o.ids.int8(id)
+	}
+	if _, err := stmt.ExecContext(ctx, &o.ids); err != nil {
+		return fmt.Errorf("deleting from the outbox: %w", err)
+	}
+	return nil
+}
+
+const outboxBacklogStatement = `
+SELECT count(*) AS rows, COALESCE(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
+FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10001) AS head`
+
+// OutboxBacklog returns how many events wait, counted up to 10,001, and how
+// long the oldest has: the alarm of the service.
+func (db *DB) OutboxBacklog(ctx context.Context) (rows int, oldest time.Duration, err error) {
+	var r struct {
+		Rows int     `db:"rows"`
+		Age  float64 `db:"age"`
+	}
+	if err := db.GetContext(ctx, &r, outboxBacklogStatement); err != nil {
+		return 0, 0, fmt.Errorf("measuring the outbox: %w", err)
+	}
+	return r.Rows, time.Duration(r.Age * float64(time.Second)), nil
+}
