@@ -1,0 +1,139 @@
+package middleware
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// Arrivals remembers the order in which messages arrived. A Watermill router
+// starts a goroutine for each message, and the scheduler runs those in any
+// order; so the subscriber issues a Ticket before it hands a message out, the
+// message joins with its ticket when its goroutine gets that far, and the
+// outbox takes the longest run of tickets from the front that are settled
+// either way:
+//
+//	tickets   1        2      3       4        5
+//	state     joined   left   joined  pending  joined
+//	          └──────── taken ─────┘  └─ wait: 4 may still come before 5
+//
+// Safe for concurrent use.
+type Arrivals struct {
+	mu    sync.Mutex
+	front *Ticket
+	back  *Ticket
+	ready chan struct{}
+}
+
+// NewArrivals returns an empty line.
+func NewArrivals() *Arrivals {
+	return &Arrivals{ready: make(chan struct{}, 1)}
+}
+
+type ticketState uint8
+
+const (
+	pending ticketState = iota
+	joined
+	left
+)
+
+// Ticket is a message's place in the line. Its holder either joins or leaves;
+// the line stands still until one of them has happened.
+type Ticket struct {
+	arrivals *Arrivals
+	next     *Ticket
+	state    ticketState
+	entry    *entry
+}
+
+// entry is a message that waits for its batch.
+type entry struct {
+	msg     *message.Message
+	verdict chan error
+}
+
+// Issue hands out the place behind everybody who has come so far.
+func (a *Arrivals) Issue() *Ticket {
+	t := &Ticket{arrivals: a}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.back == nil {
+		a.front, a.back = t, t
+	} else {
+		a.back.next = t
+		a.back = t
+	}
+	return t
+}
+
+// Leave gives the place up, so that those behind need not wait for it. After
+// joining it does nothing, so whoever issued a ticket can always call it when
+// the message is settled.
+func (t *Ticket) Leave() {
+	t.settle(left, nil)
+}
+
+// join puts the entry in the ticket's place; false if the place was given up.
+func (t *Ticket) join(e *entry) bool {
+	return t.settle(joined, e)
+}
+
+func (t *Ticket) settle(state ticketState, e *entry) bool {
+	a := t.arrivals
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.state != pending {
+		return false
+	}
+	t.state, t.entry = state, e
+	if t == a.front {
+		select {
+		case a.ready <- struct{}{}:
+		default:
+		}
+	}
+	return true
+}
+
+// take appends to run the entries at the front that are ready, up to limit in
+// all, and never waits.
+func (a *Arrivals) take(run []*entry, limit int) []*entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.front != nil && a.front.state != pending && len(run) < limit {
+		if a.front.state == joined {
+			run = append(run, a.front.entry)
+		}
+		a.front = a.front.next
+	}
+	if a.front == nil {
+		a.back = nil
+	} else if a.front.state != pending {
+		// The limit ended the run: the next call need not wait.
+		select {
+		case a.ready <- struct{}{}:
+		default:
+		}
+	}
+	return run
+}
+
+type ticketKey struct{}
+
+// WithTicket returns a context that carries the ticket.
+func WithTicket(ctx context.Context, t *Ticket) context.Context {
+	return context.WithValue(ctx, ticketKey{}, t)
+}
+
+// TicketKey is the key under which a context carries its ticket, for a
+// subscriber that has a context type of its own and wants to spare a wrapper
+// for every message.
+func TicketKey() any { return ticketKey{} }
+
+// TicketFrom returns the context's ticket, nil if it has none.
+func TicketFrom(ctx context.Context) *Ticket {
+	t, _ := ctx.Value(ticketKey{}).(*Ticket)
+	return t
+}

@@ -1,0 +1,327 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"chat-messaging/queries"
+)
+
+// ErrClosed is the verdict of messages that were not processed because the
+// service stops: not their fault, somebody else gets them. It is a cancellation,
+// which the router does not log as a failure.
+var ErrClosed = fmt.Errorf("the outbox is closed: %w", context.Canceled)
+
+// OutboxConfig configures an Outbox.
+type OutboxConfig struct {
+	// Arrivals is the line that the subscriber issues tickets from. Required.
+	Arrivals *Arrivals
+	// Begin opens a transaction. Required; called by one goroutine at a time.
+	Begin func(context.Context) (*queries.Tx, error)
+	// Schema writes the events that the handlers produce. Required.
+	Schema wsql.SchemaAdapter
+	// Isolate tells errors that one message of the batch is to blame for.
+	// Required. All others are about the batch as a whole.
+	Isolate func(error) bool
+	// Condemn makes the permanent error of a message that failed alone.
+	// Required.
+	Condemn func(error) error
+	// Probe proves that the database is healthy; nobody is condemned while it
+	// fails. Required.
+	Probe func(context.Context) error
+	// Around are the middlewares of the inner ring, outermost first.
+	Around []message.HandlerMiddleware
+	// Committed is called after each commit that wrote events. Default none.
+	Committed func()
+	// Observe is called with the size and duration of each finished transaction.
+	// Default none.
+	Observe func(size int, took time.Duration, err error)
+	// MaxBatch bounds a batch. Default 1000.
+	MaxBatch int
+	// Linger is how long a batch that is not full waits for more. Default 0: a
+	// batch is what arrived while the previous one was being committed.
+	Linger time.Duration
+	// Timeout bounds a transaction. Default 10 s.
+	Timeout time.Duration
+}
+
+func (c *OutboxConfig) setDefaults() {
+	if c.MaxBatch == 0 {
+		c.MaxBatch = 1000
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Committed == nil {
+		c.Committed = func() {}
+	}
+	if c.Observe == nil {
+		c.Observe = func(int, time.Duration, error) {}
+	}
+}
+
+func (c *OutboxConfig) validate() error {
+	var errs []error
+	for name, missing := range map[string]bool{
+		"Arrivals": c.Arrivals == nil, "Begin": c.Begin == nil, "Schema": c.Schema == nil,
+		"Isolate": c.Isolate == nil, "Condemn": c.Condemn == nil, "Probe": c.Probe == nil,
+	} {
+		if missing {
+			errs = append(errs, fmt.Errorf("%s is required", name))
+		}
+	}
+	if c.MaxBatch < 1 {
+		errs = append(errs, fmt.Errorf("MaxBatch is %d and must be at least 1", c.MaxBatch))
+	}
+	return errors.Join(errs...)
+}
+
+// Outbox is the middleware that commits in groups. The router's goroutines, one
+// a message, wait in it while its own goroutine runs the handler once for all
+// that have arrived, in arrival order, inside one transaction; the events that
+// the handler returns become outbox rows of the same transaction:
+//
+//	goroutine of message 1 ─┐                      ┌─ BEGIN
+//	goroutine of message 2 ─┼─ join, in ticket ──▶ │  handler(batch) → events
+//	goroutine of message 3 ─┘  order               │  INSERT INTO outbox
+//	         ▲                                     └─ COMMIT
+//	         └───────── each gets its verdict ◀────────┘
+//
+// A transaction costs a disk flush and half a dozen round trips whatever its
+// size, so this is where the throughput comes from. No batch waits for company:
+// it is made of what arrived while the previous one was committing.
+type Outbox struct {
+	cfg  OutboxConfig
+	once sync.Once
+	quit chan struct{}
+	done chan struct{}
+	pool sync.Pool
+}
+
+// NewOutbox checks the configuration. The outbox starts when its Middleware is
+// put around a handler, which is to happen once.
+func NewOutbox(cfg OutboxConfig) (*Outbox, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("invalid outbox config: %w", err)
+	}
+	return &Outbox{
+		cfg:  cfg,
+		quit: make(chan struct{}),
+		done: make(chan struct{}),
+		pool: sync.Pool{New: func() any { return &entry{verdict: make(chan error, 1)} }},
+	}, nil
+}
+
+// Middleware implements message.HandlerMiddleware.
+func (o *Outbox) Middleware(next message.HandlerFunc) message.HandlerFunc {
+	run := o.transaction(next)
+	for i := len(o.cfg.Around) - 1; i >= 0; i-- {
+		run = o.cfg.Around[i](run)
+	}
+	go o.work(run)
+	return func(msg *message.Message) ([]*message.Message, error) {
+		return nil, o.wait(msg)
+	}
+}
+
+// wait joins the line and returns the message's verdict.
+func (o *Outbox) wait(msg *message.Message) error {
+	ticket := TicketFrom(msg.Context())
+	if ticket == nil {
+		ticket = o.cfg.Arrivals.Issue()
+	}
+	e, _ := o.pool.Get().(*entry)
+	e.msg = msg
+	if !ticket.join(e) {
+		// The subscriber gave the message up before it got here.
+		if err := context.Cause(msg.Context()); err != nil {
+			return err
+		}
+		return ErrClosed
+	}
+	select {
+	case err := <-e.verdict:
+		e.msg = nil
+		o.pool.Put(e)
+		return err
+	case <-o.done:
+		return ErrClosed
+	}
+}
+
+// Close ends the outbox after the batch that it is working on. Close the
+// subscriber first: what still waits then gets ErrClosed.
+func (o *Outbox) Close() {
+	o.once.Do(func() { close(o.quit) })
+	<-o.done
+}
+
+// work is the loop of the outbox's goroutine.
+func (o *Outbox) work(run message.HandlerFunc) {
+	defer close(o.done)
+	entries := make([]*entry, 0, o.cfg.MaxBatch)
+	for {
+		select {
+		case <-o.quit:
+			return
+		case <-o.cfg.Arrivals.ready:
+		}
+		entries = o.cfg.Arrivals.take(entries[:0], o.cfg.MaxBatch)
+		if o.cfg.Linger > 0 && len(entries) > 0 && len(entries) < o.cfg.MaxBatch {
+			entries = o.linger(entries)
+		}
+		o.process(run, entries)
+		clear(entries)
+	}
+}
+
+// linger waits for a batch to fill.
+func (o *Outbox) linger(entries []*entry) []*entry {
+	timer := time.NewTimer(o.cfg.Linger)
+	defer timer.Stop()
+	for len(entries) < o.cfg.MaxBatch {
+		select {
+		case <-timer.C:
+			return entries
+		case <-o.quit:
+			return entries
+		case <-o.cfg.Arrivals.ready:
+			entries = o.cfg.Arrivals.take(entries, o.cfg.MaxBatch)
+		}
+	}
+	return entries
+}
+
+// process settles every entry. One message must not fail its batch: where one
+// is to blame the batch is halved, in order, until that one is alone.
+func (o *Outbox) process(run message.HandlerFunc, entries []*entry) {
+	live := entries[:0:0]
+	for _, e := range entries {
+		// A message whose channel is gone is on its way to somebody else. Those
+		// behind it on the same channel are too, so what is processed of a
+		// channel is always a prefix of what it delivered.
+		if err := e.msg.Context().Err(); err != nil {
+			e.verdict <- context.Cause(e.msg.Context())
+			continue
+		}
+		live = append(live, e)
+	}
+	if len(live) == 0 {
+		return
+	}
+	batch, err := o.attempt(run, live)
+	switch {
+	case err == nil:
+		for i, e := range live {
+			e.verdict <- batch.verdicts[i]
+		}
+	case !o.cfg.Isolate(err):
+		for _, e := range live {
+			e.verdict <- err
+		}
+	case len(live) > 1:
+		half := len(live) / 2
+		o.process(run, live[:half])
+		o.process(run, live[half:])
+	default:
+		live[0].verdict <- o.cfg.Condemn(err)
+	}
+}
+
+// attempt runs the inner ring once over the entries. An error that blames a
+// single message is only believed while the database answers a probe: before
+// that it is tried again, and the ring's Retry paces it.
+func (o *Outbox) attempt(run message.HandlerFunc, entries []*entry) (*Batch, error) {
+	batch := &Batch{Messages: make([]*message.Message, len(entries))}
+	for i, e := range entries {
+		batch.Messages[i] = e.msg
+	}
+	for {
+		carrier := message.NewMessage("", nil)
+		// The youngest message lives longest: while its channel is open there is
+		// somebody to acknowledge to, and so a reason to go on trying.
+		carrier.SetContext(withBatch(entries[len(entries)-1].msg.Context(), batch))
+		_, err := run(carrier)
+		if err == nil || !o.cfg.Isolate(err) || len(entries) > 1 {
+			return batch, err
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(carrier.Context()), o.cfg.Timeout)
+		probeErr := o.cfg.Probe(ctx)
+		cancel()
+		if probeErr == nil {
+			return batch, err
+		}
+		if ctxErr := carrier.Context().Err(); ctxErr != nil {
+			return batch, context.Cause(carrier.Context())
+		}
+	}
+}
+
+// transaction is the innermost ring: the handler and its events, all or nothing.
+func (o *Outbox) transaction(next message.HandlerFunc) message.HandlerFunc {
+	return func(carrier *message.Message) (produced []*message.Message, err error) {
+		batch := BatchFrom(carrier.Context())
+		started := time.Now()
+		defer func() { o.cfg.Observe(len(batch.Messages), time.Since(started), err) }()
+
+		// Detached from the message's context: a COMMIT that is under way when
+		// the channel closes or the service stops must end one way or the other.
+		outer := carrier.Context()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(outer), o.cfg.Timeout)
+		defer cancel()
+		carrier.SetContext(ctx)
+		defer carrier.SetContext(outer)
+
+		tx, err := o.cfg.Begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// Runs on errors and panics alike; after the commit it does nothing.
+		defer tx.Rollback()
+		batch.begin(tx)
+		events, err := next(carrier)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.store(tx, events); err != nil {
+			return nil, err
+		}
+		if err := tx.Commit(); err != nil {
+			return nil, err
+		}
+		if len(events) > 0 {
+			o.cfg.Committed()
+		}
+		for _, fn := range batch.afterCommit {
+			fn()
+		}
+		return nil, nil
+	}
+}
+
+// outboxTopic is what watermill-sql calls our one table.
+const outboxTopic = "outbox"
+
+// store writes the events through watermill-sql. Publishing nothing would be an
+// invalid statement and cost the transaction.
+func (o *Outbox) store(tx *queries.Tx, events []*message.Message) error {
+	if len(events) == 0 {
+		return nil
+	}
+	publisher, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: o.cfg.Schema}, watermill.NopLogger{})
+	if err != nil {
+		return fmt.Errorf("opening the outbox: %w", err)
+	}
+	if err := publisher.Publish(outboxTopic, events...); err != nil {
+		return fmt.Errorf("writing events to the outbox: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package middleware
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"chat-messaging/queries"
+)
+
+// OutboxSchema lets watermill-sql's publisher write our outbox table, one
+// statement a batch. Its reading half is not offered: the stock subscriber's
+// offsets stand still while any transaction of the cluster writes, and point
+// nowhere after a dump is restored; the relay reads instead.
+//
+// It serves one goroutine.
+type OutboxSchema struct {
+	row    func(*message.Message) (queries.OutboxRow, error)
+	insert queries.InsertOutbox
+	rows   []queries.OutboxRow
+}
+
+// NewOutboxSchema returns a schema that asks row for a message's columns.
+func NewOutboxSchema(row func(*message.Message) (queries.OutboxRow, error)) *OutboxSchema {
+	return &OutboxSchema{row: row}
+}
+
+var _ wsql.SchemaAdapter = (*OutboxSchema)(nil)
+
+var errRelayReads = errors.New("the outbox table is read by the relay, not by a watermill-sql subscriber")
+
+// InsertQuery implements wsql.SchemaAdapter.
+func (s *OutboxSchema) InsertQuery(_ string, msgs message.Messages) (wsql.Query, error) {
+	s.rows = s.rows[:0]
+	for _, msg := range msgs {
+		row, err := s.row(msg)
+		if err != nil {
+			return wsql.Query{}, fmt.Errorf("making the outbox row of event %s: %w", msg.UUID, err)
+		}
+		s.rows = append(s.rows, row)
+	}
+	query, args := s.insert.Build(s.rows)
+	clear(s.rows)
+	return wsql.Query{Query: query, Args: args}, nil
+}
+
+// SelectQuery implements wsql.SchemaAdapter; it returns no query.
+func (s *OutboxSchema) SelectQuery(string, string, wsql.OffsetsAdapter) wsql.Query {
+	return wsql.Query{}
+}
+
+// UnmarshalMessage implements wsql.SchemaAdapter; it always fails.
+func (s *OutboxSchema) UnmarshalMessage(wsql.Scanner) (wsql.Row, error) {
+	return wsql.Row{}, errRelayReads
+}
+
+// SchemaInitializingQueries implements wsql.SchemaAdapter: the table comes from
+// the migrations.
+func (s *OutboxSchema) SchemaInitializingQueries(string) []wsql.Query {
+	return nil
+}
+
+// SubscribeIsolationLevel implements wsql.SchemaAdapter.
+func (s *OutboxSchema) SubscribeIsolationLevel() sql.IsolationLevel {
+	return sql.LevelDefault
+}
