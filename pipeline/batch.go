@@ -1,0 +1,99 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"chat-messaging/handlers"
+	"chat-messaging/middleware"
+	"chat-messaging/queries"
+)
+
+// runBatch is the router's handler: it takes the batch that the outbox
+// middleware has put into the context, runs the chain over it, and returns the
+// events, which the outbox stores.
+func (p *Pipeline) runBatch(carrier *message.Message) ([]*message.Message, error) {
+	gathered := middleware.BatchFrom(carrier.Context())
+	if gathered == nil {
+		return nil, errors.New("the chain runs under the outbox middleware only")
+	}
+	items := make([]handlers.Item, len(gathered.Messages))
+	b := &handlers.Batch{Tx: gathered.Tx, Items: make([]*handlers.Item, len(items))}
+	for i, msg := range gathered.Messages {
+		items[i].Payload = msg.Payload
+		if d := DeliveryFrom(msg.Context()); d != nil {
+			items[i].ContentEncoding, items[i].Redelivered = d.ContentEncoding, d.Redelivered
+		}
+		b.Items[i] = &items[i]
+	}
+	if err := p.handle(carrier.Context(), b); err != nil {
+		return nil, err
+	}
+	for i, item := range b.Items {
+		switch item.Verdict {
+		case handlers.Failed:
+			gathered.Fail(i, item.Failure)
+		case handlers.Open:
+			return nil, fmt.Errorf("the chain left a message open: %w", errUndecided)
+		}
+	}
+	gathered.AfterCommit(func() { p.settled(b) })
+	return b.Events, nil
+}
+
+var errUndecided = errors.New("no handler settled it")
+
+// settled counts and logs a committed batch.
+func (p *Pipeline) settled(b *handlers.Batch) {
+	p.metrics.settled(b)
+	for _, item := range b.Items {
+		if item.Verdict == handlers.Rejected {
+			p.cfg.Logger.Info("a message was rejected", "code", item.Rejection.Code, "policy", item.Policy,
+				"sender_id", item.Message.SenderID, "chat_id", shorten(item.Message.ChatID, 64))
+		}
+	}
+}
+
+// outboxRow reads what the outbox keeps of an event from its metadata.
+func outboxRow(msg *message.Message) (queries.OutboxRow, error) {
+	row := queries.OutboxRow{Name: msg.Metadata.Get(handlers.MetadataType), Payload: msg.Payload}
+	var err error
+	if row.EventID, err = uuid.Parse(msg.UUID); err != nil {
+		return row, fmt.Errorf("reading the event's id: %w", err)
+	}
+	if row.UserID, err = strconv.ParseInt(msg.Metadata.Get(handlers.MetadataUserID), 10, 64); err != nil {
+		return row, fmt.Errorf("reading whom the event is for: %w", err)
+	}
+	if chat := msg.Metadata.Get(handlers.MetadataChatID); chat != "" {
+		if row.ChatID, err = strconv.ParseInt(chat, 10, 64); err != nil {
+			return row, fmt.Errorf("reading the event's chat: %w", err)
+		}
+	}
+	return row, nil
+}
+
+// toMessage makes the event of a row into a message for the publisher.
+func toMessage(row *queries.OutboxRow) *message.Message {
+	msg := message.NewMessage(row.EventID.String(), row.Payload)
+	msg.Metadata[handlers.MetadataType] = row.Name
+	msg.Metadata[handlers.MetadataTimestamp] = row.CreatedAt.Format(time.RFC3339Nano)
+	msg.Metadata[handlers.MetadataUserID] = strconv.FormatInt(row.UserID, 10)
+	return msg
+}
+
+// noPublisher stands where the router wants a publisher for a handler that
+// returns messages. The outbox has taken all of them by then.
+type noPublisher struct{}
+
+// Publish implements message.Publisher; it always fails.
+func (noPublisher) Publish(string, ...*message.Message) error {
+	return errors.New("an event got past the outbox")
+}
+
+// Close implements message.Publisher.
+func (noPublisher) Close() error { return nil }

@@ -1,0 +1,217 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"chat-messaging/handlers"
+)
+
+// The headers that a poisoned message has beside its own.
+const (
+	// HeaderPoisonCode is the stable code of the reason; HeaderPoisonStage the
+	// handler that gave it, HeaderPoisonReason the sentence for people.
+	HeaderPoisonCode   = "x-poison-code"
+	HeaderPoisonStage  = "x-poison-stage"
+	HeaderPoisonReason = "x-poison-reason"
+	// HeaderPoisonExchange, HeaderPoisonRoutingKey and HeaderPoisonQueue are
+	// where it came from and where to put it back.
+	HeaderPoisonExchange   = "x-poison-exchange"
+	HeaderPoisonRoutingKey = "x-poison-routing-key"
+	HeaderPoisonQueue      = "x-poison-queue"
+	// HeaderPoisonFirstSeen is when it arrived here, in RFC 3339 with nanoseconds,
+	// HeaderPoisonSequence its place among the arrivals of that moment.
+	HeaderPoisonFirstSeen = "x-poison-first-seen"
+	HeaderPoisonSequence  = "x-poison-sequence"
+	// Properties that would act on the copy are kept as headers: an expiration
+	// would make it vanish, a user id that is not ours would be refused, and a
+	// copy is always persistent.
+	HeaderPoisonExpiration   = "x-poison-expiration"
+	HeaderPoisonUserID       = "x-poison-user-id"
+	HeaderPoisonDeliveryMode = "x-poison-delivery-mode"
+	// HeaderPoisonCC holds the original's CC header, which would route the copy
+	// to other queues.
+	HeaderPoisonCC = "x-poison-cc"
+	// HeaderPoisonDropped tells how many headers were left out because they did
+	// not fit.
+	HeaderPoisonDropped = "x-poison-dropped-headers"
+)
+
+const (
+	// maxPoisonReason bounds the reason in characters.
+	maxPoisonReason = 512
+	// maxPoisonHeaders bounds the headers in octets: all of them must fit into one
+	// frame of 128 KiB, or the broker closes the connection.
+	maxPoisonHeaders = 100 << 10
+)
+
+// parked is what a copy for the poison queue is made of.
+type parked struct {
+	delivery  *amqp.Delivery
+	failure   *handlers.Failure
+	queue     string
+	firstSeen time.Time
+}
+
+type parkedKey struct{}
+
+// parker copies messages into the poison queue.
+type parker struct {
+	publisher *Publisher
+	input     string
+	poison    string
+}
+
+// park publishes a copy and returns when the broker has confirmed it.
+func (p *parker) park(ctx context.Context, msg *message.Message, reason error) error {
+	var failure *handlers.Failure
+	if !errors.As(reason, &failure) {
+		return fmt.Errorf("parking a message that did not fail: %w", reason)
+	}
+	delivery := DeliveryFrom(msg.Context())
+	if delivery == nil {
+		return errors.New("parking a message that came in no delivery")
+	}
+	id := delivery.MessageId
+	if id == "" {
+		id = poisonID(delivery)
+	}
+	dup := message.NewMessage(id, delivery.Body)
+	dup.SetContext(context.WithValue(ctx, parkedKey{}, &parked{
+		delivery: delivery, failure: failure, queue: p.input, firstSeen: receivedAt(msg.Context()),
+	}))
+	if err := p.publisher.Publish(p.poison, dup); err != nil {
+		return fmt.Errorf("publishing to the poison queue: %w", err)
+	}
+	return nil
+}
+
+// poisonNamespace makes the ids of copies whose original has none.
+var poisonNamespace = uuid.UUID{0x0b, 0x1c, 0x9d, 0x52, 0x7a, 0x11, 0x4e, 0x63, 0x8f, 0x35, 0x60, 0xce, 0x99, 0x02, 0x4d, 0x7e}
+
+// poisonID is the same each time that the same delivery is parked, which
+// happens again when the service dies between the confirm and the ack.
+func poisonID(d *amqp.Delivery) string {
+	name := append([]byte(d.Exchange+"\x00"+d.RoutingKey+"\x00"), d.Body...)
+	return uuid.NewSHA1(poisonNamespace, name).String()
+}
+
+// parkMarshaler makes the copy: the body to the byte, every property and header
+// that does not act on the copy itself, and the reason.
+type parkMarshaler struct{ Marshaler }
+
+var _ wamqp.Marshaler = parkMarshaler{}
+
+// Marshal implements wamqp.Marshaler.
+func (parkMarshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
+	p, ok := msg.Context().Value(parkedKey{}).(*parked)
+	if !ok {
+		return amqp.Publishing{}, errors.New("the message carries nothing to park")
+	}
+	d := p.delivery
+	return amqp.Publishing{
+		Headers:         p.headers(),
+		ContentType:     d.ContentType,
+		ContentEncoding: d.ContentEncoding,
+		DeliveryMode:    amqp.Persistent,
+		Priority:        d.Priority,
+		CorrelationId:   d.CorrelationId,
+		ReplyTo:         d.ReplyTo,
+		MessageId:       msg.UUID,
+		Timestamp:       d.Timestamp,
+		Type:            d.Type,
+		AppId:           d.AppId,
+		Body:            d.Body,
+	}, nil
+}
+
+func (p *parked) headers() amqp.Table {
+	d := p.delivery
+	ours := amqp.Table{
+		HeaderPoisonCode:         p.failure.Code,
+		HeaderPoisonStage:        p.failure.Stage,
+		HeaderPoisonReason:       shorten(p.failure.Detail, maxPoisonReason),
+		HeaderPoisonExchange:     d.Exchange,
+		HeaderPoisonRoutingKey:   d.RoutingKey,
+		HeaderPoisonQueue:        p.queue,
+		HeaderPoisonFirstSeen:    p.firstSeen.UTC().Format(time.RFC3339Nano),
+		HeaderPoisonSequence:     int64(d.DeliveryTag), //nolint:gosec // counts deliveries of a channel
+		HeaderPoisonDeliveryMode: int32(d.DeliveryMode),
+	}
+	if d.Expiration != "" {
+		ours[HeaderPoisonExpiration] = d.Expiration
+	}
+	if d.UserId != "" {
+		ours[HeaderPoisonUserID] = d.UserId
+	}
+	size := tableSize(ours)
+	dropped := int32(0)
+	for key, value := range d.Headers {
+		switch {
+		case key == "CC" || key == "BCC":
+			key = HeaderPoisonCC
+		case strings.HasPrefix(key, "x-poison-"):
+			// A stranger's, or those of an earlier visit: ours are the true ones.
+			continue
+		}
+		one := amqp.Table{key: value}
+		if one.Validate() != nil {
+			value = shorten(fmt.Sprint(value), maxPoisonReason)
+			one = amqp.Table{key: value}
+		}
+		if grown := size + tableSize(one); grown > maxPoisonHeaders {
+			dropped++
+			continue
+		} else {
+			size = grown
+		}
+		maps.Copy(ours, one)
+	}
+	if dropped > 0 {
+		ours[HeaderPoisonDropped] = dropped
+	}
+	return ours
+}
+
+// tableSize is an upper bound of a table's octets on the wire.
+func tableSize(v any) int {
+	switch v := v.(type) {
+	case amqp.Table:
+		size := 4
+		for key, value := range v {
+			size += 1 + len(key) + tableSize(value)
+		}
+		return size
+	case []any:
+		size := 5
+		for _, value := range v {
+			size += tableSize(value)
+		}
+		return size
+	case string:
+		return 5 + len(v)
+	case []byte:
+		return 5 + len(v)
+	default:
+		return 16
+	}
+}
+
+// shorten cuts a text after max characters and makes it valid UTF-8.
+func shorten(s string, maxChars int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if utf8.RuneCountInString(s) <= maxChars {
+		return s
+	}
+	return string([]rune(s)[:maxChars-1]) + "…"
+}
