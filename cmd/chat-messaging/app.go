@@ -1,0 +1,303 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"chat-messaging/handlers"
+	"chat-messaging/http"
+	"chat-messaging/migrations"
+	"chat-messaging/pipeline"
+	"chat-messaging/queries"
+)
+
+// App owns every part of the running service. Life cycle: newApp, Listen, Run.
+type App struct {
+	cfg      Config
+	logger   *slog.Logger
+	db       *queries.DB
+	consume  *pipeline.Connection // nil without the pipeline
+	publish  *pipeline.Connection // nil without pipeline and relay
+	pipeline *pipeline.Pipeline   // nil unless in COMPONENTS
+	relay    *pipeline.Relay      // nil unless in COMPONENTS
+	delivery *pipeline.Publisher  // the relay's
+	server   *http.Server
+	hints    chan struct{} // commits that a relay elsewhere should hear of
+}
+
+// newApp puts the parts together by COMPONENTS. Nothing is connected yet.
+func newApp(cfg Config, logger *slog.Logger) (*App, error) {
+	a := &App{cfg: cfg, logger: logger, hints: make(chan struct{}, 1)}
+	var err error
+	if a.db, err = queries.Open(queries.Config{URL: string(cfg.DatabaseURL)}); err != nil {
+		return nil, err
+	}
+	policy, err := loadPolicy(cfg.PolicyFile)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics, err := pipeline.NewMetrics(registry)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	if cfg.Has(componentPipeline) || cfg.Has(componentRelay) {
+		if a.publish, err = pipeline.NewConnection(string(cfg.RabbitMQURL), program+" publish", logger); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Has(componentRelay) {
+		if err := a.addRelay(metrics); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Has(componentPipeline) {
+		if err := a.addPipeline(policy, metrics); err != nil {
+			return nil, err
+		}
+	}
+	a.server, err = http.New(http.Config{
+		Addr:           cfg.HTTPAddr,
+		Logger:         logger,
+		Ready:          a.checks(),
+		Metrics:        registry,
+		API:            cfg.Has(componentHTTP),
+		DB:             a.db,
+		Policy:         policy,
+		Algorithm:      cfg.Algorithm,
+		Key:            string(cfg.Key),
+		AllowShortKey:  cfg.KeyAllowShort,
+		JWKSURL:        string(cfg.JWKSURL),
+		AuthBackendURL: string(cfg.AuthBackendURL),
+		CORSOrigins:    append([]string{}, cfg.CORSOrigins...),
+	})
+	return a, err
+}
+
+func loadPolicy(file string) (*handlers.Policy, error) {
+	if file == "" {
+		return handlers.DefaultPolicy()
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading POLICY_FILE: %w", err)
+	}
+	policy, err := handlers.NewPolicy(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading POLICY_FILE %s: %w", file, err)
+	}
+	return policy, nil
+}
+
+func (c Config) topology() pipeline.Topology {
+	return pipeline.Topology{
+		DatabaseExchange: c.DatabaseExchangeName,
+		DatabaseQueue:    c.DatabaseQueueName,
+		PoisonQueue:      c.PoisonQueueName,
+		DeliveryExchange: c.DeliveryExchangeName,
+		QueueType:        c.QueueType,
+		Declare:          c.AMQPDeclare,
+	}
+}
+
+func (a *App) addRelay(metrics *pipeline.Metrics) error {
+	var err error
+	if a.delivery, err = pipeline.NewDeliveryPublisher(a.publish, a.cfg.topology(), a.cfg.DeliveryRouting, a.logger); err != nil {
+		return err
+	}
+	a.relay, err = pipeline.NewRelay(pipeline.RelayConfig{
+		DB: a.db, Publisher: a.delivery, Routing: a.cfg.DeliveryRouting, Observe: metrics, Logger: a.logger,
+	})
+	return err
+}
+
+func (a *App) addPipeline(policy handlers.Decider, metrics *pipeline.Metrics) error {
+	var err error
+	if a.consume, err = pipeline.NewConnection(string(a.cfg.RabbitMQURL), program+" consume", a.logger); err != nil {
+		return err
+	}
+	a.pipeline, err = pipeline.New(pipeline.Config{
+		DB:           a.db,
+		Consume:      a.consume,
+		Publish:      a.publish,
+		Topology:     a.cfg.topology(),
+		Policy:       policy,
+		Migrated:     a.migrated,
+		Wake:         a.wake,
+		Metrics:      metrics,
+		Logger:       a.logger,
+		RouterLogger: watermillLogger(a.logger),
+		Limits:       handlers.Limits{MaxBodyBytes: a.cfg.MaxBodyBytes},
+		Prefetch:     a.cfg.Prefetch,
+		BatchSize:    a.cfg.BatchSize,
+		BatchLinger:  a.cfg.BatchLinger,
+		Grace:        a.cfg.ShutdownGrace / 2,
+	})
+	return err
+}
+
+func (a *App) migrated(ctx context.Context) error {
+	pending, err := migrations.Pending(ctx, a.db.DB.DB)
+	if err != nil {
+		return err
+	}
+	if pending > 0 {
+		return fmt.Errorf("%d migrations are pending: run %s migrate up", pending, program)
+	}
+	return nil
+}
+
+// wake tells the relay of a commit: our own directly, another process's by a
+// notification, because then it would find out by the clock only.
+func (a *App) wake() {
+	if a.relay != nil && a.relay.Leading() {
+		a.relay.Wake()
+		return
+	}
+	select {
+	case a.hints <- struct{}{}:
+	default:
+	}
+}
+
+// checks are what /readyz asks.
+func (a *App) checks() []http.Check {
+	checks := []http.Check{
+		{Name: "database", Run: func(ctx context.Context) error { return a.db.PingContext(ctx) }},
+		{Name: "migrations", Run: a.migrated},
+	}
+	if a.publish != nil {
+		checks = append(checks, http.Check{Name: "broker", Run: a.brokerUp})
+	}
+	if a.pipeline != nil {
+		checks = append(checks, http.Check{Name: "pipeline", Run: func(context.Context) error { return a.pipeline.Err() }})
+	}
+	if a.relay != nil {
+		checks = append(checks, http.Check{Name: "relay", Run: func(context.Context) error { return a.relay.Err() }})
+	}
+	return checks
+}
+
+// brokerUp connects if nothing has needed the connection yet.
+func (a *App) brokerUp(ctx context.Context) error {
+	for _, c := range []*pipeline.Connection{a.consume, a.publish} {
+		if c == nil {
+			continue
+		}
+		if err := c.Err(); err != nil {
+			ch, openErr := c.Channel(ctx)
+			if openErr != nil {
+				return openErr
+			}
+			_ = ch.Close()
+			if err := c.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Listen binds the HTTP address; URL is known afterwards.
+func (a *App) Listen() error { return a.server.Listen() }
+
+// URL is where a client on this machine finds the service.
+func (a *App) URL() string { return a.server.URL() }
+
+// Run serves until the context ends, drains, and returns nil; or it returns why
+// a part ended by itself. Listen comes first.
+func (a *App) Run(ctx context.Context) error {
+	parts, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var workers sync.WaitGroup
+	stop := func() { cancel(); workers.Wait() }
+	defer stop()
+
+	parts.Go(a.server.Serve)
+	if a.pipeline != nil {
+		parts.Go(a.pipeline.Run)
+		workers.Go(func() { a.sendHints(background) })
+	}
+	if a.relay != nil {
+		workers.Go(func() { a.relay.Run(background) })
+		workers.Go(func() { a.hearHints(background) })
+	}
+	a.logger.Info("serving", "url", a.URL(), "components", a.cfg.Components.String())
+
+	select {
+	case <-ctx.Done():
+		a.logger.Info("draining", "grace", a.cfg.ShutdownGrace)
+	case <-failed.Done():
+	}
+	closeErr := a.close(stop)
+	if err := parts.Wait(); err != nil {
+		return err
+	}
+	if closeErr != nil {
+		// Whatever was cut off comes again: the broker has it.
+		a.logger.Warn("not everything was finished in time", "err", closeErr)
+	}
+	a.logger.Info("stopped")
+	return nil
+}
+
+// close ends the parts within the grace period. The order: no more intake, and
+// what is in hand is committed; the events of that are dispatched; requests in
+// progress are answered; then the connections that all of them used.
+func (a *App) close(stopBackground func()) error {
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ShutdownGrace)
+	defer cancel()
+	var errs []error
+	if a.pipeline != nil {
+		errs = append(errs, a.pipeline.Close())
+	}
+	if a.relay != nil {
+		errs = append(errs, a.relay.Drain(ctx))
+	}
+	errs = append(errs, a.server.Shutdown(ctx))
+	stopBackground()
+	if a.delivery != nil {
+		errs = append(errs, a.delivery.Close())
+	}
+	for _, c := range []*pipeline.Connection{a.consume, a.publish} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	errs = append(errs, a.db.Close())
+	return errors.Join(errs...)
+}
+
+// sendHints passes wake-ups on, as many at a time as come.
+func (a *App) sendHints(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.hints:
+			limited, cancel := context.WithTimeout(ctx, 2*time.Second)
+			if err := a.db.NotifyOutbox(limited); err != nil && ctx.Err() == nil {
+				a.logger.Debug("the relay could not be notified; it finds the events by the clock", "err", err)
+			}
+			cancel()
+		}
+	}
+}
+
+// hearHints wakes the relay for commits of other processes. Without it the
+// relay finds them by the clock.
+func (a *App) hearHints(ctx context.Context) {
+	if err := a.db.ListenOutbox(ctx, a.relay.Wake); err != nil && ctx.Err() == nil {
+		a.logger.Warn("the relay hears of other processes' events by the clock only", "err", err)
+	}
+}

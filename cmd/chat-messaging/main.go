@@ -1,0 +1,68 @@
+// Chat-messaging stores and dispatches the messages of a chat system. This
+// package is its command line: it turns the environment into a configuration,
+// builds the parts from it and runs them. What the service does is told in
+// package pipeline.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+const program = "chat-messaging"
+
+// The exit codes, which scripts rely on.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go obeySignals(signals, cancel, os.Stderr, os.Exit)
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
+
+// run is the whole program but for its process: it returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
+	root, started := newRoot(environ)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	_, _ = fmt.Fprintf(stderr, "%s: %v\n", program, err)
+
+	// Whatever fails before the verb has begun is about how it was called.
+	var usage usageError
+	if errors.As(err, &usage) || !started() {
+		_, _ = fmt.Fprintf(stderr, "Run \"%s --help\" for usage.\n", cmd.CommandPath())
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// obeySignals cancels at the first signal, which lets the service drain, and
+// ends the process at the second one.
+func obeySignals(signals <-chan os.Signal, cancel context.CancelFunc, stderr io.Writer, exit func(code int)) {
+	<-signals
+	cancel()
+	<-signals
+	_, _ = fmt.Fprintln(stderr, program+": second signal, giving up at once")
+	exit(exitFailed)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"chat-messaging/migrations"
+)
+
+func newServe(load settings) *cobra.Command {
+	var migrate bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the service until SIGTERM",
+		Long: `Consume messages, dispatch events and answer requests, as COMPONENTS says. The
+service starts whatever is away and waits for it: /healthz tells that it lives,
+/readyz what it waits for.
+
+SIGTERM or Ctrl-C stops the intake, finishes what is in hand within
+SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.`,
+		Example: `  chat-messaging serve
+  chat-messaging serve --migrate
+  COMPONENTS=pipeline,relay PREFETCH=5000 chat-messaging serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			logger := newLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+			for _, warning := range cfg.Warnings() {
+				logger.Warn(warning)
+			}
+			logger.Info("configuration", "config", cfg)
+			app, err := newApp(cfg, logger)
+			if err != nil {
+				return err
+			}
+			if migrate {
+				applied, err := migrations.Up(cmd.Context(), app.db.DB.DB)
+				if err != nil {
+					return fmt.Errorf("migrating: %w", err)
+				}
+				for _, m := range applied {
+					logger.Info("migrated", "version", m.Version, "name", m.Name)
+				}
+			}
+			return serve(cmd.Context(), app)
+		},
+	}
+	cmd.Flags().BoolVar(&migrate, "migrate", false, "apply pending migrations first")
+	return cmd
+}
+
+func serve(ctx context.Context, app *App) error {
+	if err := app.Listen(); err != nil {
+		return err
+	}
+	return app.Run(ctx)
+}

@@ -1,0 +1,166 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"chat-messaging/queries"
+)
+
+// Policy decides what a user may do. It is safe for concurrent use.
+type Policy interface {
+	// Decide tells whether user may do action, and which policy said so. members
+	// are those of the chat concerned, other is another user concerned, or 0.
+	Decide(action string, user int64, members []int64, other int64) (permit bool, policyID string)
+}
+
+// Config is what a Server needs. Without API it serves only health and metrics,
+// and of the rest needs nothing.
+type Config struct {
+	// Addr to listen on. Default :8002; port 0 takes a free one.
+	Addr string
+	// Logger is required.
+	Logger *slog.Logger
+	// Ready are the checks behind /readyz. None: ready as soon as it serves.
+	Ready []Check
+	// Metrics is the registry that /metrics shows and the server's own metrics
+	// join. Default: one of its own.
+	Metrics *prometheus.Registry
+
+	// API turns the REST API on.
+	API bool
+	// DB is required with API.
+	DB *queries.DB
+	// Policy is required with API.
+	Policy Policy
+	// Algorithm that tokens are signed with. Default HS256.
+	Algorithm string
+	// Key verifies tokens: a secret for HS*, a public key in PEM for RS*, PS*,
+	// ES* and EdDSA. Required with API unless JWKSURL is given.
+	Key string
+	// AllowShortKey accepts a secret of fewer than 32 bytes. Default: refused.
+	AllowShortKey bool
+	// JWKSURL is where to read the public keys instead. Default: none.
+	JWKSURL string
+	// AuthBackendURL is the auth service. Default http://auth_backend:8000.
+	AuthBackendURL string
+	// CORSOrigins may call the API from a browser. Default: only
+	// http://localhost:3000; an empty list that is not nil: none.
+	CORSOrigins []string
+	// Now is the clock for tokens. Default time.Now.
+	Now func() time.Time
+
+	// MaxConcurrent bounds the API requests in progress; one more is answered
+	// with 503. Default 256.
+	MaxConcurrent int
+	// MaxConnections bounds the open connections; one more ends the one that has
+	// been idle longest. Default 4096.
+	MaxConnections int
+	// DatabaseTimeout bounds what a request waits for the database. Default 2 s.
+	DatabaseTimeout time.Duration
+	// AuthTimeout bounds one request to the auth service. Default 2 s.
+	AuthTimeout time.Duration
+	// AuthRetries is how many times a failed one is tried again. Default 2;
+	// negative: never.
+	AuthRetries int
+	// AuthOpenFor is how long the auth service is left alone after it has failed
+	// five times in a row. Default 5 s.
+	AuthOpenFor time.Duration
+	// CheckInterval is the pause between two runs of a readiness check. Default 2 s.
+	CheckInterval time.Duration
+	// CheckTimeout bounds one run. Default 2 s.
+	CheckTimeout time.Duration
+	// HeaderTimeout, ReadTimeout, WriteTimeout and IdleTimeout bound a
+	// connection's phases. Default 5, 15, 30 and 60 s.
+	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+}
+
+const minKeyBytes = 32
+
+func (c *Config) setDefaults() {
+	setDefault(&c.Addr, ":8002")
+	setDefault(&c.Algorithm, "HS256")
+	setDefault(&c.AuthBackendURL, "http://auth_backend:8000")
+	setDefault(&c.MaxConcurrent, 256)
+	setDefault(&c.MaxConnections, 4096)
+	setDefault(&c.DatabaseTimeout, 2*time.Second)
+	setDefault(&c.AuthTimeout, 2*time.Second)
+	setDefault(&c.AuthRetries, 2)
+	setDefault(&c.AuthOpenFor, 5*time.Second)
+	setDefault(&c.CheckInterval, 2*time.Second)
+	setDefault(&c.CheckTimeout, 2*time.Second)
+	setDefault(&c.HeaderTimeout, 5*time.Second)
+	setDefault(&c.ReadTimeout, 15*time.Second)
+	setDefault(&c.WriteTimeout, 30*time.Second)
+	setDefault(&c.IdleTimeout, 60*time.Second)
+	if c.CORSOrigins == nil {
+		c.CORSOrigins = []string{"http://localhost:3000"}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Metrics == nil {
+		c.Metrics = prometheus.NewRegistry()
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate reports every fault at once. Keys are looked at where they are loaded.
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf(format, args...))
+	}
+	if c.Logger == nil {
+		fault("Logger is missing")
+	}
+	for _, check := range c.Ready {
+		if check.Name == "" || check.Run == nil {
+			fault("Ready holds a check without a name or a function")
+		}
+	}
+	if c.API {
+		if c.DB == nil {
+			fault("DB is missing")
+		}
+		if c.Policy == nil {
+			fault("Policy is missing")
+		}
+		if !isBaseURL(c.AuthBackendURL) {
+			fault("AUTH_BACKEND_URL must be an http or https URL")
+		}
+		if c.JWKSURL != "" && !isBaseURL(c.JWKSURL) {
+			fault("JWKS_URL must be an http or https URL")
+		}
+		for _, origin := range c.CORSOrigins {
+			if !isOrigin(origin) {
+				fault("CORS origin %q must be scheme://host or scheme://host:port, in lower case", origin)
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func isBaseURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// isOrigin is strict because an origin is compared letter by letter: one that no
+// browser sends would be a setting that does nothing.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && text == u.Scheme+"://"+u.Host && text == strings.ToLower(text)
+}
