@@ -162,7 +162,7 @@ func (b *bench) serve(change ...func(*pipeline.Config)) *service {
 	ctx, cancel := context.WithCancel(context.Background())
 	var g errgroup.Group
 	g.Go(s.pipeline.Run)
-	g.Go(func() error { return s.relay.Run(ctx) })
+	g.Go(func() error { s.relay.Run(ctx); return nil })
 	stopped := false
 	s.stopAll = func() {
 		if stopped {

@@ -155,7 +155,7 @@ func (r *Relay) setErr(err error) { r.state.Store(&relayState{err: err}) }
 
 // Run relays until the context ends, whatever fails in between. A window that
 // is under way then is finished first, and its rows deleted.
-func (r *Relay) Run(ctx context.Context) error {
+func (r *Relay) Run(ctx context.Context) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = 100*time.Millisecond, 5*time.Second, 2
 	for ctx.Err() == nil {
@@ -183,7 +183,6 @@ func (r *Relay) Run(ctx context.Context) error {
 		wait(ctx, pause, nil)
 	}
 	r.setErr(errors.New("stopped"))
-	return nil
 }
 
 // lead works through the outbox for as long as the session lasts.
