@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// ActionSend is what the sender of a message asks to do.
-const ActionSend = "send"
-
 // Decider is the policy decision point; *Policy is ours.
 type Decider interface {
 	Decide(action string, user int64, members []int64, other int64) (permit bool, policyID string)

@@ -16,7 +16,7 @@ type Limits struct {
 	// 256 KiB, also if not positive.
 	MaxPayloadBytes int
 	// MaxDepth of objects and arrays, the message itself being the first. Default
-	// 32, also if not positive.
+	// 32, also if not positive. The JSON library ends at 10,000.
 	MaxDepth int
 	// MaxClientMessageID in characters. Default 128, also if not positive. More
 	// than 600 do not fit the index that makes it unique.
@@ -61,9 +61,10 @@ func NewDecoder(limits Limits) *Decoder {
 //	  in the text), not_an_object, duplicate_key of sender_id, loop, no_sender, bad_sender
 //	the sender is told (rejection)
 //	  duplicate_key of another field, then field by field client_message_id, chat_id,
-//	  recipient_id, sent_at, body
+//	  recipient_id (and that it is not the sender), sent_at, body
 //
 // A rejected message holds what could be read, so that its sender recognizes it.
+// The rejection is one of the Reject variables and not to be changed.
 func (d *Decoder) Decode(payload []byte, contentEncoding string) (Message, *Rejection, *Failure) {
 	document, failure := d.document(payload, contentEncoding)
 	if failure != nil {

@@ -103,6 +103,16 @@ func (t *nullableText) UnmarshalJSON(value []byte) error {
 // wireTime is the format of delivered_at: UTC, always with microseconds.
 const wireTime = "2006-01-02T15:04:05.000000Z"
 
+// formatWireTime is t.UTC().Format(wireTime), for years 0 to 9999, at a third of
+// its cost: time has a fast path for RFC 3339, but that drops trailing zeros, so
+// it gets a nanosecond that keeps them and is cut off again.
+func formatWireTime(t time.Time) string {
+	const toMicroseconds = len(wireTime) - len("Z")
+	var onStack [len(time.RFC3339Nano)]byte
+	b := onTheWire(t).Add(time.Nanosecond).AppendFormat(onStack[:0], time.RFC3339Nano)
+	return string(append(b[:toMicroseconds], 'Z'))
+}
+
 // onTheWire is the time as an event can carry it.
 func onTheWire(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 

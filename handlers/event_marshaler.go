@@ -37,17 +37,20 @@ var errNotAnEvent = errors.New("not an event of ours")
 // Marshal takes a MessageDelivered or a MessageRejected, or a pointer to one.
 func (EventMarshaler) Marshal(event any) (*message.Message, error) {
 	switch e := event.(type) {
-	case *MessageDelivered:
-		return marshalDelivered(e)
 	case MessageDelivered:
 		return marshalDelivered(&e)
-	case *MessageRejected:
-		return marshalRejected(e)
 	case MessageRejected:
 		return marshalRejected(&e)
-	default:
-		return nil, fmt.Errorf("marshaling a %T: %w", event, errNotAnEvent)
+	case *MessageDelivered:
+		if e != nil {
+			return marshalDelivered(e)
+		}
+	case *MessageRejected:
+		if e != nil {
+			return marshalRejected(e)
+		}
 	}
+	return nil, fmt.Errorf("marshaling %T: %w", event, errNotAnEvent)
 }
 
 func marshalDelivered(d *MessageDelivered) (*message.Message, error) {
@@ -96,7 +99,7 @@ func (EventMarshaler) Unmarshal(msg *message.Message, event any) error {
 		err = errNotAnEvent
 	}
 	if err != nil {
-		return fmt.Errorf("unmarshaling a %T: %w", event, err)
+		return fmt.Errorf("unmarshaling %T: %w", event, err)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (d *MessageDelivered) json() eventJSON {
 		SentAt:          text(d.SentAt),
 		Body:            text(d.Body),
 		Status:          statusDelivered,
-		DeliveredAt:     d.DeliveredAt.UTC().Format(wireTime),
+		DeliveredAt:     formatWireTime(d.DeliveredAt),
 		IsEdited:        d.IsEdited,
 		IsDeleted:       d.IsDeleted,
 		Seq:             d.Seq,
@@ -150,7 +150,7 @@ func (r *MessageRejected) json() eventJSON {
 		SentAt:          nullableText{r.SentAt, !r.Unread.Has(FieldSentAt)},
 		Body:            nullableText{r.Body, !r.Unread.Has(FieldBody)},
 		Status:          statusRejected,
-		DeliveredAt:     r.DecidedAt.UTC().Format(wireTime),
+		DeliveredAt:     formatWireTime(r.DecidedAt),
 		RejectReason:    text(r.Reason),
 		RejectCode:      text(r.Code),
 	}

@@ -79,7 +79,7 @@ func (p *Policy) Decide(action string, user int64, members []int64, other int64)
 		Resource:  theChat,
 	}
 	known := entities{user: request.Principal, inChat: p.inChat, userInChat: slices.Contains(members, user)}
-	if action == "send" || action == "update_profile" {
+	if action == ActionSend || action == actionUpdateProfile {
 		request.Resource = userUID(other)
 		known.other, known.otherInChat = request.Resource, slices.Contains(members, other)
 	}
@@ -93,6 +93,12 @@ func (p *Policy) Decide(action string, user int64, members []int64, other int64)
 		return false, DefaultDeny
 	}
 }
+
+// ActionSend is what the sender of a message asks to do.
+const ActionSend = "send"
+
+// actionUpdateProfile is about a user, like ActionSend, and not about a chat.
+const actionUpdateProfile = "update_profile"
 
 // theChat stands for the one chat that a decision is about.
 var theChat = cedar.NewEntityUID("Chat", "this")

@@ -42,5 +42,6 @@ func (l *Lock) Check(ctx context.Context) error {
 
 // Close gives the lock back.
 func (l *Lock) Close() {
+	l.session.unlock()
 	l.session.close()
 }

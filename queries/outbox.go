@@ -99,6 +99,7 @@ func (db *DB) LockOutbox(ctx context.Context) (*Outbox, error) {
 
 // Close gives the lock back.
 func (o *Outbox) Close() {
+	o.session.unlock()
 	o.session.close()
 }
 

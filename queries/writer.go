@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -46,12 +47,12 @@ func (w *Writer) Begin(ctx context.Context) (*Tx, error) {
 		}
 		w.session = s
 	}
-	tx, err := w.session.conn.BeginTxx(ctx, nil)
+	tx, err := w.session.begin(ctx)
 	if err != nil {
 		w.discard()
 		return nil, fmt.Errorf("beginning the transaction: %w", err)
 	}
-	return &Tx{tx: tx, writer: w}, nil
+	return &Tx{tx: tx, writer: w, session: w.session}, nil
 }
 
 // Close gives the connection back. It is safe to call twice.
@@ -100,6 +101,35 @@ func (s *session) prepared(ctx context.Context, query string) (*sqlx.Stmt, error
 	return stmt, nil
 }
 
+// begin opens a transaction on the driver's own connection. sql.Conn.BeginTx is
+// no use here: its transaction holds the Conn open, so that a prepared statement
+// that finds the connection broken waits for the transaction to end, and the
+// transaction for the statement.
+func (s *session) begin(ctx context.Context) (tx driver.Tx, err error) {
+	err = s.conn.Raw(func(conn any) error {
+		beginner, ok := conn.(driver.ConnBeginTx)
+		if !ok {
+			return fmt.Errorf("the driver %T has no transactions", conn)
+		}
+		tx, err = beginner.BeginTx(ctx, driver.TxOptions{})
+		return err
+	})
+	return tx, err
+}
+
+// end commits or rolls back.
+func (s *session) end(how func() error) error {
+	return s.conn.Raw(func(any) error { return how() })
+}
+
+// unlock gives advisory locks back at once; dropping the connection does too,
+// but only when the server notices.
+func (s *session) unlock() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = s.conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()")
+}
+
 // close drops the physical connection too: session settings must not leak into
 // the pool, and a session is only closed when it is broken or at the end.
 func (s *session) close() {
@@ -113,14 +143,17 @@ var errDropConnection = driver.ErrBadConn
 // Tx is the open transaction of one batch. Handlers use its methods; only the
 // pipeline ends it. It serves one goroutine.
 type Tx struct {
-	tx     *sqlx.Tx
-	writer *Writer
+	tx      driver.Tx
+	writer  *Writer
+	session *session
+	done    bool
 }
 
 // Commit makes the batch's work durable. After an error the outcome is not
 // known: do the batch again, the idempotency keys sort it out.
 func (t *Tx) Commit() error {
-	if err := t.tx.Commit(); err != nil {
+	t.done = true
+	if err := t.session.end(t.tx.Commit); err != nil {
 		t.writer.discard()
 		return fmt.Errorf("committing: %w", err)
 	}
@@ -130,7 +163,11 @@ func (t *Tx) Commit() error {
 // Rollback undoes the batch's work. After Commit it does nothing, so it can be
 // deferred. A connection on which it does not succeed is dropped.
 func (t *Tx) Rollback() {
-	if err := t.tx.Rollback(); err != nil && err != sql.ErrTxDone { //nolint:errorlint // database/sql returns it bare
+	if t.done {
+		return
+	}
+	t.done = true
+	if err := t.session.end(t.tx.Rollback); err != nil {
 		t.writer.discard()
 	}
 }
@@ -156,7 +193,7 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // QueryRowContext is QueryContext for a statement that returns one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(ctx, query, args...)
+	return t.session.conn.QueryRowContext(ctx, query, args...)
 }
 
 // Exec is ExecContext without a deadline of the caller's.
@@ -175,8 +212,8 @@ func (t *Tx) QueryRow(query string, args ...any) *sql.Row {
 }
 
 func (t *Tx) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) {
-	if t.writer.session == nil {
-		return nil, fmt.Errorf("using a transaction whose connection is lost: %w", sql.ErrConnDone)
+	if t.done {
+		return nil, sql.ErrTxDone
 	}
-	return t.writer.session.prepared(ctx, query)
+	return t.session.prepared(ctx, query)
 }
