@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/cenkalti/backoff/v5"
 
 	"chat-messaging/queries"
 )
@@ -98,11 +99,12 @@ func (c *OutboxConfig) validate() error {
 // size, so this is where the throughput comes from. No batch waits for company:
 // it is made of what arrived while the previous one was committing.
 type Outbox struct {
-	cfg  OutboxConfig
-	once sync.Once
-	quit chan struct{}
-	done chan struct{}
-	pool sync.Pool
+	cfg     OutboxConfig
+	started atomic.Bool
+	once    sync.Once
+	quit    chan struct{}
+	done    chan struct{}
+	pool    sync.Pool
 }
 
 // NewOutbox checks the configuration. The outbox starts when its Middleware is
@@ -126,6 +128,7 @@ func (o *Outbox) Middleware(next message.HandlerFunc) message.HandlerFunc {
 	for i := len(o.cfg.Around) - 1; i >= 0; i-- {
 		run = o.cfg.Around[i](run)
 	}
+	o.started.Store(true)
 	go o.work(run)
 	return func(msg *message.Message) ([]*message.Message, error) {
 		return nil, o.wait(msg)
@@ -153,15 +156,24 @@ func (o *Outbox) wait(msg *message.Message) error {
 		o.pool.Put(e)
 		return err
 	case <-o.done:
+	}
+	// The last batch gets its verdicts before the end.
+	select {
+	case err := <-e.verdict:
+		return err
+	default:
 		return ErrClosed
 	}
 }
 
 // Close ends the outbox after the batch that it is working on. Close the
-// subscriber first: what still waits then gets ErrClosed.
+// subscriber first: what still waits then gets ErrClosed. Safe to call twice,
+// and before the outbox has started.
 func (o *Outbox) Close() {
 	o.once.Do(func() { close(o.quit) })
-	<-o.done
+	if o.started.Load() {
+		<-o.done
+	}
 }
 
 // work is the loop of the outbox's goroutine.
@@ -238,90 +250,33 @@ func (o *Outbox) process(run message.HandlerFunc, entries []*entry) {
 
 // attempt runs the inner ring once over the entries. An error that blames a
 // single message is only believed while the database answers a probe: before
-// that it is tried again, and the ring's Retry paces it.
+// that it is tried again.
 func (o *Outbox) attempt(run message.HandlerFunc, entries []*entry) (*Batch, error) {
 	batch := &Batch{Messages: make([]*message.Message, len(entries))}
 	for i, e := range entries {
 		batch.Messages[i] = e.msg
 	}
+	// The youngest message lives longest: while its channel is open there is
+	// somebody to acknowledge to, and so a reason to go on trying.
+	live := entries[len(entries)-1].msg.Context()
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = 50*time.Millisecond, 5*time.Second
 	for {
 		carrier := message.NewMessage("", nil)
-		// The youngest message lives longest: while its channel is open there is
-		// somebody to acknowledge to, and so a reason to go on trying.
-		carrier.SetContext(withBatch(entries[len(entries)-1].msg.Context(), batch))
+		carrier.SetContext(withBatch(live, batch))
 		_, err := run(carrier)
-		if err == nil || !o.cfg.Isolate(err) || len(entries) > 1 {
+		if err == nil || !o.cfg.Isolate(err) || len(entries) > 1 || o.healthy(live) {
 			return batch, err
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(carrier.Context()), o.cfg.Timeout)
-		probeErr := o.cfg.Probe(ctx)
-		cancel()
-		if probeErr == nil {
+		if err := sleep(live, pauses.NextBackOff()); err != nil {
 			return batch, err
-		}
-		if ctxErr := carrier.Context().Err(); ctxErr != nil {
-			return batch, context.Cause(carrier.Context())
 		}
 	}
 }
 
-// transaction is the innermost ring: the handler and its events, all or nothing.
-func (o *Outbox) transaction(next message.HandlerFunc) message.HandlerFunc {
-	return func(carrier *message.Message) (produced []*message.Message, err error) {
-		batch := BatchFrom(carrier.Context())
-		started := time.Now()
-		defer func() { o.cfg.Observe(len(batch.Messages), time.Since(started), err) }()
-
-		// Detached from the message's context: a COMMIT that is under way when
-		// the channel closes or the service stops must end one way or the other.
-		outer := carrier.Context()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(outer), o.cfg.Timeout)
-		defer cancel()
-		carrier.SetContext(ctx)
-		defer carrier.SetContext(outer)
-
-		tx, err := o.cfg.Begin(ctx)
-		if err != nil {
-			return nil, err
-		}
-		// Runs on errors and panics alike; after the commit it does nothing.
-		defer tx.Rollback()
-		batch.begin(tx)
-		events, err := next(carrier)
-		if err != nil {
-			return nil, err
-		}
-		if err := o.store(tx, events); err != nil {
-			return nil, err
-		}
-		if err := tx.Commit(); err != nil {
-			return nil, err
-		}
-		if len(events) > 0 {
-			o.cfg.Committed()
-		}
-		for _, fn := range batch.afterCommit {
-			fn()
-		}
-		return nil, nil
-	}
-}
-
-// outboxTopic is what watermill-sql calls our one table.
-const outboxTopic = "outbox"
-
-// store writes the events through watermill-sql. Publishing nothing would be an
-// invalid statement and cost the transaction.
-func (o *Outbox) store(tx *queries.Tx, events []*message.Message) error {
-	if len(events) == 0 {
-		return nil
-	}
-	publisher, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: o.cfg.Schema}, watermill.NopLogger{})
-	if err != nil {
-		return fmt.Errorf("opening the outbox: %w", err)
-	}
-	if err := publisher.Publish(outboxTopic, events...); err != nil {
-		return fmt.Errorf("writing events to the outbox: %w", err)
-	}
-	return nil
+// healthy tells whether the database answers a probe at this moment.
+func (o *Outbox) healthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.cfg.Timeout)
+	defer cancel()
+	return o.cfg.Probe(ctx) == nil
 }

@@ -66,12 +66,8 @@ func (c *PoisonConfig) park(msg *message.Message, reason error) error {
 		}
 		pause := pauses.NextBackOff()
 		c.OnParkFailure(err, pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("parking a message: %w", context.Cause(ctx))
-		case <-timer.C:
+		if err := sleep(ctx, pause); err != nil {
+			return fmt.Errorf("parking a message: %w", err)
 		}
 	}
 }

@@ -17,7 +17,8 @@ type PanicError struct {
 
 // Error implements error.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("panic: %.200v", e.Value)
+	// The precision cuts texts only, so the value becomes one first.
+	return fmt.Sprintf("panic: %.200s", fmt.Sprint(e.Value))
 }
 
 // Recover turns a handler's panic into a PanicError. Without it the router

@@ -66,17 +66,25 @@ func (c *RetryConfig) again(next message.HandlerFunc, msg *message.Message, err 
 			pause = pauses.NextBackOff()
 		}
 		c.OnRetry(err, attempt, time.Since(started), pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, context.Cause(ctx)
-		case <-timer.C:
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
 		}
 		produced, nextErr := next(msg)
 		if nextErr == nil || !c.ShouldRetry(nextErr) {
 			return produced, nextErr
 		}
 		err = nextErr
+	}
+}
+
+// sleep returns after d, or the reason why the context has ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
 	}
 }
