@@ -74,9 +74,10 @@ func (w *window) settled(s slot) error {
 }
 
 func (w *window) release(s slot) {
-	if s.ticket != nil {
-		s.ticket.Leave()
+	if s.delivery.ticket != nil {
+		s.delivery.ticket.Leave()
 	}
+	s.delivery.settle()
 	<-w.inFlight
 }
 

@@ -58,6 +58,8 @@ func (p *Pipeline) perDelivery() ([]message.HandlerMiddleware, error) {
 // outermost first.
 func (p *Pipeline) perBatch() []message.HandlerMiddleware {
 	return []message.HandlerMiddleware{
+		// Outermost: the span covers all tries.
+		middleware.Trace(p.cfg.Tracer),
 		// Outside the transaction: each try has one of its own. Around the batch,
 		// not around a delivery, so that no message leaves its place in the order.
 		middleware.Retry(middleware.RetryConfig{

@@ -15,13 +15,6 @@ import (
 // ErrConnectionClosed is returned once a Connection has been closed.
 var ErrConnectionClosed = errors.New("the broker connection is closed")
 
-const (
-	dialTimeout = 5 * time.Second
-	// heartbeat bounds how long a peer that vanished without a word is believed
-	// alive: twice this.
-	heartbeat = 5 * time.Second
-)
-
 // Connection is a connection to the broker that is dialled when a channel is
 // asked for and none is open. Who loses a channel asks for another one; pacing
 // that is the caller's business. Consuming and publishing use one connection
@@ -38,10 +31,13 @@ type Connection struct {
 	name   string
 	logger *slog.Logger
 
+	dialing chan struct{} // holds a token while somebody dials
+	closing chan struct{} // closed by Close
+
 	mu      sync.Mutex
 	conn    *amqp.Connection
-	raw     net.Conn
-	blocked chan struct{} // closed while the broker takes publishings
+	raw     net.Conn      // under conn, or under a handshake
+	blocked chan struct{} // closed once the broker takes publishings again
 	closed  bool
 	reason  error // why there is no connection, for readiness
 }
@@ -58,6 +54,7 @@ func NewConnection(url, name string, logger *slog.Logger) (*Connection, error) {
 	}
 	return &Connection{
 		url: url, name: name, logger: logger.With("connection", name),
+		dialing: make(chan struct{}, 1), closing: make(chan struct{}),
 		reason: errors.New("not connected yet"),
 	}, nil
 }
@@ -68,55 +65,27 @@ func (c *Connection) Channel(ctx context.Context) (*amqp.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch, err := conn.Channel()
+	var ch *amqp.Channel
+	err = c.await(ctx, func() (err error) {
+		ch, err = conn.Channel()
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening a channel: %w", err)
 	}
 	return ch, nil
 }
 
-func (c *Connection) open(ctx context.Context) (*amqp.Connection, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil, ErrConnectionClosed
-	}
-	if c.conn != nil && !c.conn.IsClosed() {
-		return c.conn, nil
-	}
-	var raw net.Conn
-	conn, err := amqp.DialConfig(c.url, amqp.Config{
-		Heartbeat:  heartbeat,
-		Locale:     "en_US",
-		Properties: amqp.Table{"connection_name": c.name, "product": "chat-messaging"},
-		Dial: func(network, addr string) (net.Conn, error) {
-			d := net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}
-			var err error
-			if raw, err = d.DialContext(ctx, network, addr); err != nil {
-				return nil, err
-			}
-			// Bounds the handshake; the library lifts it once it is done.
-			return raw, raw.SetDeadline(time.Now().Add(dialTimeout))
-		},
-	})
-	if err != nil {
-		c.reason = fmt.Errorf("connecting to the broker: %w", err)
-		return nil, c.reason
-	}
-	c.conn, c.raw, c.reason = conn, raw, nil
-	c.logger.Info("connected to the broker", "broker", conn.Properties["version"])
-	go c.watch(conn, conn.NotifyClose(make(chan *amqp.Error, 1)), conn.NotifyBlocked(make(chan amqp.Blocking, 8)))
-	return conn, nil
-}
-
 // watch follows one connection to its end.
 func (c *Connection) watch(conn *amqp.Connection, closed <-chan *amqp.Error, blocking <-chan amqp.Blocking) {
 	for b := range blocking {
 		c.mu.Lock()
-		if b.Active && c.blocked == nil {
+		switch {
+		case c.conn != conn:
+		case b.Active && c.blocked == nil:
 			c.blocked = make(chan struct{})
 			c.logger.Warn("the broker blocks publishing", "reason", b.Reason)
-		} else if !b.Active && c.blocked != nil {
+		case !b.Active && c.blocked != nil:
 			close(c.blocked)
 			c.blocked = nil
 			c.logger.Info("the broker takes publishings again")
@@ -126,11 +95,14 @@ func (c *Connection) watch(conn *amqp.Connection, closed <-chan *amqp.Error, blo
 	reason := <-closed // nil if we closed it
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.conn != conn {
+		return
+	}
 	if c.blocked != nil {
 		close(c.blocked)
 		c.blocked = nil
 	}
-	if c.conn != conn || c.closed {
+	if c.closed {
 		return
 	}
 	c.reason = errors.New("the connection is closed")
@@ -152,9 +124,18 @@ func (c *Connection) Unblocked(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the broker's alarm to clear: %w", context.Cause(ctx))
+		case <-c.closing:
+			return ErrConnectionClosed
 		case <-blocked:
 		}
 	}
+}
+
+// Blocked tells whether the broker refuses publishings because of an alarm.
+func (c *Connection) Blocked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.blocked != nil
 }
 
 // Err returns nil while the connection is up and takes publishings, and why not
@@ -176,10 +157,7 @@ func (c *Connection) Err() error {
 // Drop cuts the connection without a word, for when the peer does not answer;
 // the next Channel dials anew.
 func (c *Connection) Drop() {
-	c.mu.Lock()
-	raw := c.raw
-	c.mu.Unlock()
-	if raw != nil {
+	if raw := c.socket(); raw != nil {
 		_ = raw.Close()
 	}
 }
@@ -189,9 +167,15 @@ func (c *Connection) Drop() {
 func (c *Connection) Close() error {
 	c.mu.Lock()
 	conn, raw := c.conn, c.raw
-	c.closed = true
+	if !c.closed {
+		c.closed = true
+		close(c.closing)
+	}
 	c.mu.Unlock()
 	if conn == nil || conn.IsClosed() {
+		if raw != nil {
+			_ = raw.Close() // ends a handshake that is under way
+		}
 		return nil
 	}
 	// The write of the closing frame may itself block on a full socket.

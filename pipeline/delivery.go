@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -9,16 +10,62 @@ import (
 	"chat-messaging/middleware"
 )
 
-// deliveryContext is the context of a consumed message. A type of its own
-// carries both values at the price of one allocation.
+// deliveryContext is the context of a consumed message. It ends when the message
+// is settled or its channel is lost. A type of its own carries the values at the
+// price of one allocation, and is registered with the window's context only if
+// somebody waits for the end: of a thousand messages nobody does.
 type deliveryContext struct {
-	context.Context //nolint:containedctx // it is a context
-	delivery        *amqp.Delivery
-	received        time.Time
-	ticket          *middleware.Ticket
+	window   context.Context //nolint:containedctx // it is a context
+	delivery *amqp.Delivery
+	received time.Time
+	ticket   *middleware.Ticket
+
+	mu      sync.Mutex
+	own     context.Context //nolint:containedctx // made by the first Done
+	cancel  context.CancelFunc
+	settled bool
 }
 
 type deliveryKey struct{}
+
+// settle ends the context.
+func (c *deliveryContext) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = true
+	if c.cancel != nil {
+		c.cancel()
+	}
+}
+
+// Deadline implements context.Context.
+func (c *deliveryContext) Deadline() (time.Time, bool) { return c.window.Deadline() }
+
+// Done implements context.Context.
+func (c *deliveryContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own == nil {
+		c.own, c.cancel = context.WithCancel(c.window)
+		if c.settled {
+			c.cancel()
+		}
+	}
+	return c.own.Done()
+}
+
+// Err implements context.Context.
+func (c *deliveryContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.own != nil {
+		return c.own.Err() // never ahead of Done
+	}
+	if c.settled {
+		return context.Canceled
+	}
+	return c.window.Err()
+}
 
 // Value implements context.Context.
 func (c *deliveryContext) Value(key any) any {
@@ -28,7 +75,13 @@ func (c *deliveryContext) Value(key any) any {
 	case middleware.TicketKey():
 		return c.ticket
 	}
-	return c.Context.Value(key)
+	c.mu.Lock()
+	inner := c.own
+	c.mu.Unlock()
+	if inner == nil {
+		inner = c.window
+	}
+	return inner.Value(key)
 }
 
 // DeliveryFrom returns the delivery that a message came in, with its properties

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"chat-messaging/queries"
 )
@@ -33,6 +35,9 @@ type leader struct {
 type hold struct {
 	until  time.Time
 	pauses *backoff.ExponentialBackOff
+	// released: it has waited long enough, and its events go with the next read
+	// that finds them.
+	released bool
 }
 
 // drainTimeout bounds what is still done for a window after the relay was told
@@ -43,7 +48,7 @@ const drainTimeout = 5 * time.Second
 // returns how many rows it read. An error means that the session is lost.
 func (l *leader) round(ctx context.Context) (int, error) {
 	now := time.Now()
-	if now.Sub(l.swept) >= l.cfg.Sweep || l.anyDue(now) {
+	if l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep {
 		l.last, l.swept = 0, now
 	}
 	rows, err := l.outbox.Read(ctx, l.last, l.cfg.Batch)
@@ -52,6 +57,10 @@ func (l *leader) round(ctx context.Context) (int, error) {
 	}
 	l.resting = 0
 	if len(rows) == 0 {
+		if l.last == 0 { // nothing is left that could be held
+			clear(l.held)
+			l.setErr(nil)
+		}
 		return 0, nil
 	}
 	l.last = rows[len(rows)-1].ID
@@ -71,18 +80,33 @@ func (l *leader) round(ctx context.Context) (int, error) {
 	defer context.AfterFunc(ctx, func() {
 		time.AfterFunc(drainTimeout, func() { cancel(errors.New("the relay was stopped")) })
 	})()
+	finish, span := l.cfg.Tracer.Start(finish, "dispatch events", trace.WithSpanKind(trace.SpanKindProducer),
+		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
+	defer span.End()
 	errs := l.cfg.Publisher.PublishEach(finish, "", msgs)
 	return read, l.settle(finish, rows, errs)
 }
 
-// anyDue tells whether a held chat has waited long enough.
-func (l *leader) anyDue(now time.Time) bool {
+// release tells whether a held chat has now waited long enough. It tells that
+// once: the read that starts over for its sake may have to pass a great many
+// events of chats that wait on.
+func (l *leader) release(now time.Time) bool {
+	due := false
 	for _, h := range l.held {
-		if !now.Before(h.until) {
-			return true
+		if !h.released && !now.Before(h.until) {
+			h.released, due = true, true
 		}
 	}
-	return false
+	return due
+}
+
+// order is what an event must keep its place in: its chat, and for one that names
+// no chat of ours the user it is for.
+func order(row *queries.OutboxRow) int64 {
+	if row.ChatID != 0 {
+		return row.ChatID
+	}
+	return -row.UserID
 }
 
 // sendable leaves out the chats that are held.
@@ -90,11 +114,10 @@ func (l *leader) sendable(rows []queries.OutboxRow) []queries.OutboxRow {
 	if len(l.held) == 0 {
 		return rows
 	}
-	now := time.Now()
 	out := rows[:0]
-	for _, row := range rows {
-		if h, ok := l.held[row.ChatID]; !ok || !now.Before(h.until) {
-			out = append(out, row)
+	for i := range rows {
+		if h, ok := l.held[order(&rows[i])]; !ok || h.released {
+			out = append(out, rows[i])
 		}
 	}
 	return out
@@ -108,17 +131,17 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 	var confirmed, unroutable, stay int
 	refused := map[int64]bool{}
 	done := make([]int64, 0, len(rows))
-	for i, row := range rows {
-		err := errs[i]
+	for i := range rows {
+		chat, err := order(&rows[i]), errs[i]
 		nobodyThere := errors.Is(err, ErrUnroutable) && l.cfg.Routing == RoutingUser
 		if err != nil && !nobodyThere {
-			refused[row.ChatID] = true
+			refused[chat] = true
 			if !errors.Is(err, ErrNacked) {
 				broker = err
 			}
 		}
 		switch {
-		case refused[row.ChatID]:
+		case refused[chat]:
 			stay++
 			continue
 		case nobodyThere:
@@ -126,7 +149,7 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 		default:
 			confirmed++
 		}
-		done = append(done, row.ID)
+		done = append(done, rows[i].ID)
 	}
 	if err := l.outbox.Delete(ctx, done); err != nil {
 		return err
@@ -134,14 +157,14 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 	if len(done) > 0 {
 		l.cfg.Observe.Dispatched(confirmed, unroutable, time.Since(rows[0].CreatedAt))
 	}
-	for _, row := range rows {
-		if !refused[row.ChatID] {
-			delete(l.held, row.ChatID)
+	for i := range rows {
+		if chat := order(&rows[i]); !refused[chat] {
+			delete(l.held, chat)
 		}
 	}
 	if stay == 0 {
 		l.pauses.Reset()
-		l.setErr(nil)
+		l.setErr(l.heldErr())
 		return nil
 	}
 	l.cfg.Observe.Held(stay)
@@ -176,10 +199,18 @@ func (l *leader) holdChats(refused map[int64]bool) {
 			h.pauses.Reset()
 			l.held[chat] = h
 		}
-		h.until = time.Now().Add(h.pauses.NextBackOff())
+		h.until, h.released = time.Now().Add(h.pauses.NextBackOff()), false
 	}
-	l.setErr(fmt.Errorf("dispatching events of %d chats: %w", len(l.held), ErrNacked))
+	l.setErr(l.heldErr())
 	l.cfg.Logger.Warn("the broker refused events; their chats wait", "chats", len(l.held))
+}
+
+// heldErr tells that some chats wait while others go on.
+func (l *leader) heldErr() error {
+	if len(l.held) == 0 {
+		return nil
+	}
+	return fmt.Errorf("dispatching events of %d chats: %w", len(l.held), ErrNacked)
 }
 
 // pauseAfter waits as long as is right after a round that read n rows.
@@ -194,7 +225,9 @@ func (l *leader) pauseAfter(ctx context.Context, n int) {
 	}
 	pause := l.cfg.Poll
 	for _, h := range l.held {
-		pause = min(pause, max(time.Until(h.until), time.Millisecond))
+		if !h.released {
+			pause = min(pause, max(time.Until(h.until), time.Millisecond))
+		}
 	}
 	wait(ctx, pause, l.wake)
 }

@@ -30,10 +30,15 @@ const (
 // maxArguments bounds the questions that inspectQueue asks.
 const maxArguments = 24
 
+// neverCreate is an argument that RabbitMQ does not compare for a queue of our
+// types, and whose value it refuses for a new queue: so a declaration with it
+// cannot create the queue, should that have been deleted a moment ago.
+const neverCreate = "x-max-age"
+
 // inequivalent is what RabbitMQ says of a declaration that does not match, from
 // 3.x to 4.x: the argument, and the value and type that the queue has.
 var inequivalent = regexp.MustCompile(
-	`inequivalent arg '([^']+)' for queue .*: received .* but current is (?:none|the value '([^']*)' of type '([^']*)')`)
+	`inequivalent arg '([^']+)' for queue .*: received .* but current is (?:none|the value '(.*)' of type '([^']*)')`)
 
 // inspectQueue finds a queue's arguments. AMQP has no call for that, but a
 // declaration that does not match is refused with a text that names one
@@ -43,14 +48,18 @@ var inequivalent = regexp.MustCompile(
 // It fails where the broker refuses for another reason (no permission to
 // configure, a relaxed equivalence check); the caller then assumes nothing.
 func inspectQueue(ctx context.Context, conn *Connection, queue string) (amqp.Table, error) {
-	args := amqp.Table{}
+	args := amqp.Table{neverCreate: "never"}
 	for range maxArguments {
 		err := onFreshChannel(ctx, conn, func(ch *amqp.Channel) error {
 			_, err := ch.QueueDeclare(queue, true, false, false, false, args)
 			return err
 		})
 		if err == nil {
-			return args, verifyInspection(ctx, conn, queue, args)
+			if err := verifyInspection(ctx, conn, queue, args); err != nil {
+				return nil, err
+			}
+			delete(args, neverCreate)
+			return args, nil
 		}
 		var amqpErr *amqp.Error
 		if !errors.As(err, &amqpErr) || amqpErr.Code != amqp.PreconditionFailed {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -47,6 +46,9 @@ func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	for key, value := range msg.Metadata {
 		switch key {
 		case handlers.MetadataType:
+			if err := checkShortString("type", value); err != nil {
+				return amqp.Publishing{}, err
+			}
 			p.Type = value
 		case handlers.MetadataTimestamp:
 			t, err := time.Parse(time.RFC3339Nano, value)
@@ -89,16 +91,4 @@ func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 		msg.Metadata.Set(handlers.MetadataTimestamp, d.Timestamp.UTC().Format(time.RFC3339Nano))
 	}
 	return msg, nil
-}
-
-// checkShortString holds what AMQP calls a short string to its 255 octets: a
-// longer one is not refused as a message, it closes the connection.
-func checkShortString(what, s string) error {
-	if len(s) > 255 {
-		return fmt.Errorf("the %s has %d octets and AMQP carries 255", what, len(s))
-	}
-	if !utf8.ValidString(s) {
-		return fmt.Errorf("the %s is not valid UTF-8", what)
-	}
-	return nil
 }

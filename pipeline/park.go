@@ -183,30 +183,6 @@ func (p *parked) headers() amqp.Table {
 	return ours
 }
 
-// tableSize is an upper bound of a table's octets on the wire.
-func tableSize(v any) int {
-	switch v := v.(type) {
-	case amqp.Table:
-		size := 4
-		for key, value := range v {
-			size += 1 + len(key) + tableSize(value)
-		}
-		return size
-	case []any:
-		size := 5
-		for _, value := range v {
-			size += tableSize(value)
-		}
-		return size
-	case string:
-		return 5 + len(v)
-	case []byte:
-		return 5 + len(v)
-	default:
-		return 16
-	}
-}
-
 // shorten cuts a text after max characters and makes it valid UTF-8.
 func shorten(s string, maxChars int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")

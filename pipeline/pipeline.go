@@ -10,6 +10,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"chat-messaging/handlers"
 	"chat-messaging/middleware"
@@ -33,6 +35,8 @@ type Config struct {
 	Wake func()
 	// Metrics are required.
 	Metrics *Metrics
+	// Tracer makes the spans. Default: none are made.
+	Tracer trace.Tracer
 	// Logger and RouterLogger are required: Watermill's router has its own idea
 	// of what is worth telling.
 	Logger       *slog.Logger
@@ -54,6 +58,9 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
+	}
 	if c.Grace == 0 {
 		c.Grace = 10 * time.Second
 	}

@@ -10,7 +10,6 @@ import (
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"chat-messaging/handlers"
 )
@@ -44,7 +43,9 @@ type PublisherConfig struct {
 	// 1000; the client library walks all of them on a confirm of several, so
 	// more is slower.
 	MaxOutstanding int
-	// ConfirmTimeout is how long a confirm may take. Default 30 s.
+	// ConfirmTimeout is how long the broker may be silent while confirms are
+	// waited for. The time of an alarm, in which it says so, is not counted.
+	// Default 30 s.
 	ConfirmTimeout time.Duration
 	// Logger is required.
 	Logger *slog.Logger
@@ -94,24 +95,19 @@ func (c *PublisherConfig) validate() error {
 // Safe for concurrent use. Messages of one call are published in their order;
 // calls at the same time interleave.
 type Publisher struct {
-	cfg    PublisherConfig
-	tokens chan struct{}
+	cfg     PublisherConfig
+	tokens  chan struct{}
+	opening chan struct{}   // holds a token while somebody opens a channel
+	closing context.Context //nolint:containedctx // ended by Close
+	end     context.CancelFunc
 
 	mu      sync.Mutex
 	channel *publishChannel
-	closed  bool
-}
-
-// publishChannel is one channel in confirm mode.
-type publishChannel struct {
-	ch      *amqp.Channel
-	returns chan amqp.Return
-
-	mu       sync.Mutex
-	returned map[string]int // message id → returns not yet claimed
 }
 
 var _ message.Publisher = (*Publisher)(nil)
+
+var errPublisherClosed = errors.New("the publisher is closed")
 
 // NewPublisher checks the configuration; it connects at the first Publish.
 func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
@@ -119,7 +115,14 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("invalid publisher config: %w", err)
 	}
-	return &Publisher{cfg: cfg, tokens: make(chan struct{}, cfg.MaxOutstanding)}, nil
+	closing, end := context.WithCancel(context.Background())
+	return &Publisher{
+		cfg:     cfg,
+		tokens:  make(chan struct{}, cfg.MaxOutstanding),
+		opening: make(chan struct{}, 1),
+		closing: closing,
+		end:     end,
+	}, nil
 }
 
 // Publish implements message.Publisher: it returns when every message is
@@ -135,155 +138,106 @@ func (p *Publisher) Publish(topic string, msgs ...*message.Message) error {
 // PublishEach publishes messages in order and returns an error, or nil, for
 // each. A message whose error is ErrUnconfirmed may have been published.
 func (p *Publisher) PublishEach(ctx context.Context, topic string, msgs []*message.Message) []error {
-	errs := make([]error, len(msgs))
-	confirms := make([]*amqp.DeferredConfirmation, len(msgs))
-	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.ConfirmTimeout,
-		fmt.Errorf("%w within %s", ErrUnconfirmed, p.cfg.ConfirmTimeout))
-	defer cancel()
-
 	channel, err := p.open(ctx)
 	if err != nil {
+		errs := make([]error, len(msgs))
 		for i := range errs {
 			errs[i] = err
 		}
 		return errs
 	}
-	settled := 0
-	settle := func(until int) {
-		for ; settled < until; settled++ {
-			if errs[settled] == nil {
-				errs[settled] = p.await(ctx, channel, confirms[settled], msgs[settled].UUID)
-				<-p.tokens
-			}
-		}
-	}
-	for i, msg := range msgs {
-		select {
-		case p.tokens <- struct{}{}:
-		default:
-			// The window is full. Waiting for our own oldest first keeps a call
-			// that is longer than the window from waiting for itself.
-			settle(i)
-			p.tokens <- struct{}{}
-		}
-		if confirms[i], err = p.send(channel, topic, msg); err != nil {
-			errs[i] = err
-			<-p.tokens
-		}
-	}
-	settle(len(msgs))
-	return errs
+	c := newPublishCall(p, channel, topic, msgs)
+	// The write of a publishing hangs for as long as an alarm lasts once the
+	// socket is full, and the library's knows no context.
+	_ = p.cfg.Connection.await(ctx, func() error {
+		c.run(ctx)
+		return nil
+	})
+	return c.errs
 }
 
 // open returns the channel to publish on.
 func (p *Publisher) open(ctx context.Context) (*publishChannel, error) {
+	if !p.cfg.Connection.Blocked() {
+		if channel, err := p.current(); channel != nil || err != nil {
+			return channel, err
+		}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(p.closing, func() { cancel(errPublisherClosed) })()
 	if err := p.cfg.Connection.Unblocked(ctx); err != nil {
+		return nil, err
+	}
+	select {
+	case p.opening <- struct{}{}:
+		defer func() { <-p.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for a channel: %w", context.Cause(ctx))
+	}
+	if channel, err := p.current(); channel != nil || err != nil {
+		return channel, err
+	}
+	channel, err := p.prepare(ctx)
+	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return nil, errors.New("the publisher is closed")
+	p.channel = channel
+	if p.closing.Err() != nil {
+		// Close has missed it; the end of the connection takes it along.
+		return nil, errPublisherClosed
+	}
+	return channel, nil
+}
+
+// current returns the channel if it is open, nil if one is to be opened.
+func (p *Publisher) current() (*publishChannel, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing.Err() != nil {
+		return nil, errPublisherClosed
 	}
 	if p.channel != nil && !p.channel.ch.IsClosed() {
 		return p.channel, nil
 	}
+	return nil, nil //nolint:nilnil // documented: there is none
+}
+
+// prepare opens a channel in confirm mode.
+func (p *Publisher) prepare(ctx context.Context) (*publishChannel, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConfirmTimeout)
+	defer cancel()
+	conn := p.cfg.Connection
 	if err := p.cfg.Prepare(ctx); err != nil {
 		return nil, err
 	}
-	ch, err := p.cfg.Connection.Channel(ctx)
+	ch, err := conn.Channel(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := ch.Confirm(false); err != nil {
-		_ = ch.Close()
+	if err := conn.await(ctx, func() error { return ch.Confirm(false) }); err != nil {
+		_ = conn.closeChannel(ctx, ch)
 		return nil, fmt.Errorf("asking for publisher confirms: %w", err)
 	}
-	p.channel = &publishChannel{
-		ch: ch,
-		// At most one return for each outstanding publishing, and all are taken
-		// out before its token is given back: the library never blocks on it.
-		returns:  ch.NotifyReturn(make(chan amqp.Return, p.cfg.MaxOutstanding)),
-		returned: map[string]int{},
-	}
-	return p.channel, nil
+	return newPublishChannel(ch, p.cfg.MaxOutstanding), nil
 }
 
-func (p *Publisher) send(channel *publishChannel, topic string, msg *message.Message) (*amqp.DeferredConfirmation, error) {
-	publishing, err := p.cfg.Marshaler.Marshal(msg)
-	if err != nil {
-		return nil, fmt.Errorf("marshaling message %s: %w", msg.UUID, err)
-	}
-	confirm, err := channel.ch.PublishWithDeferredConfirm(p.cfg.Exchange, p.cfg.RoutingKey(topic, msg), true, false, publishing)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnconfirmed, err)
-	}
-	return confirm, nil
-}
-
-// await returns the outcome of one publishing.
-func (p *Publisher) await(ctx context.Context, channel *publishChannel, confirm *amqp.DeferredConfirmation, id string) error {
-	select {
-	case <-confirm.Done():
-	case <-ctx.Done():
-		// Nothing tells whether it is still to come. With the channel gone the
-		// broker cannot confirm behind our back, and the library forgets it.
-		if errors.Is(context.Cause(ctx), ErrUnconfirmed) {
-			p.cfg.Logger.Warn("no confirm from the broker in time, dropping the connection")
-			p.cfg.Connection.Drop()
-		}
-		return fmt.Errorf("%w: %w", ErrUnconfirmed, context.Cause(ctx))
-	}
-	switch {
-	case channel.claimReturn(id):
-		return ErrUnroutable
-	case confirm.Acked():
-		return nil
-	case channel.ch.IsClosed():
-		// The library nacks whatever is outstanding when a channel closes.
-		return ErrUnconfirmed
-	default:
-		return ErrNacked
-	}
-}
-
-// claimReturn tells whether the message came back. It is called after the
-// confirm, so a return is already in the channel.
-func (c *publishChannel) claimReturn(id string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for {
-		select {
-		case r, ok := <-c.returns:
-			if ok {
-				c.returned[r.MessageId]++
-				continue
-			}
-		default:
-		}
-		break
-	}
-	if c.returned[id] == 0 {
-		return false
-	}
-	if c.returned[id]--; c.returned[id] == 0 {
-		delete(c.returned, id)
-	}
-	return true
-}
-
-// Close closes the channel, not the connection. Safe to call twice.
+// Close closes the channel, not the connection; what is still waiting for its
+// confirm is ErrUnconfirmed. Safe to call twice.
 func (p *Publisher) Close() error {
+	p.end()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	if p.channel == nil || p.channel.ch.IsClosed() {
+	channel := p.channel
+	p.mu.Unlock()
+	if channel == nil {
 		return nil
 	}
-	if err := p.channel.ch.Close(); err != nil && !errors.Is(err, amqp.ErrClosed) {
-		return fmt.Errorf("closing the publisher's channel: %w", err)
-	}
-	return nil
+	// A broker under an alarm does not answer this before the alarm is over.
+	ctx, cancel := context.WithTimeout(context.Background(), answerGrace)
+	defer cancel()
+	return p.cfg.Connection.closeChannel(ctx, channel.ch)
 }
 
 // NewDeliveryPublisher returns the publisher of events: to the delivery exchange,

@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"chat-messaging/queries"
 )
@@ -43,6 +48,8 @@ type RelayConfig struct {
 	Standby time.Duration
 	// Observe hears what the relay does. Default nobody.
 	Observe RelayObserver
+	// Tracer makes a span of each window. Default: none are made.
+	Tracer trace.Tracer
 	// Logger is required.
 	Logger *slog.Logger
 }
@@ -79,6 +86,9 @@ func (c *RelayConfig) setDefaults() {
 	}
 	if c.Observe == nil {
 		c.Observe = nobody{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = noop.NewTracerProvider().Tracer("")
 	}
 }
 
@@ -118,9 +128,11 @@ func (c *RelayConfig) validate() error {
 type Relay struct {
 	cfg     RelayConfig
 	wake    chan struct{}
-	drains  chan chan struct{}
 	leading atomic.Bool
 	state   atomic.Pointer[relayState]
+
+	mu     sync.Mutex
+	drains map[chan struct{}]struct{} // each closed when the outbox is found empty
 }
 
 type relayState struct{ err error }
@@ -131,7 +143,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("invalid relay config: %w", err)
 	}
-	r := &Relay{cfg: cfg, wake: make(chan struct{}, 1), drains: make(chan chan struct{}, 1)}
+	r := &Relay{cfg: cfg, wake: make(chan struct{}, 1), drains: map[chan struct{}]struct{}{}}
 	r.state.Store(&relayState{err: errors.New("not started")})
 	return r, nil
 }
@@ -195,39 +207,54 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
 	l.pauses.InitialInterval, l.pauses.MaxInterval, l.pauses.Multiplier = 100*time.Millisecond, 5*time.Second, 2
 	l.pauses.Reset()
 	for ctx.Err() == nil {
-		var drain chan struct{}
-		select {
-		case drain = <-r.drains:
+		// Only who asked before the reading began may rely on it.
+		waiting := r.waiting()
+		if len(waiting) > 0 {
 			l.last = 0
-		default:
 		}
 		n, err := l.round(ctx)
 		if err != nil {
 			return err
 		}
-		switch {
-		case drain != nil && n == 0:
-			close(drain)
-		case drain != nil:
-			r.drains <- drain // has room: we took it out
-			fallthrough
-		default:
-			l.pauseAfter(ctx, n)
+		if n == 0 {
+			r.drained(waiting)
 		}
+		l.pauseAfter(ctx, n)
 	}
 	return nil
+}
+
+func (r *Relay) waiting() []chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.drains))
+}
+
+func (r *Relay) drained(waiting []chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, drain := range waiting {
+		if _, ok := r.drains[drain]; ok {
+			delete(r.drains, drain)
+			close(drain)
+		}
+	}
 }
 
 // Drain returns when the outbox has been found empty, or at the end of the
 // context. A relay that does not lead has nothing to drain.
 func (r *Relay) Drain(ctx context.Context) error {
 	drain := make(chan struct{})
+	r.mu.Lock()
+	r.drains[drain] = struct{}{}
+	r.mu.Unlock()
+	defer func() {
+		r.mu.Lock()
+		delete(r.drains, drain)
+		r.mu.Unlock()
+	}()
+	r.Wake()
 	for r.Leading() {
-		select {
-		case r.drains <- drain:
-			r.Wake()
-		default: // on its way already
-		}
 		select {
 		case <-drain:
 			return nil

@@ -50,6 +50,10 @@ type SubscriberConfig struct {
 	// Drain is how long Close waits for messages that are being handled.
 	// Default 10 s.
 	Drain time.Duration
+	// MaxPause is the longest pause before consuming begins again. The first is
+	// a twentieth of a second, and they double for as long as nothing gets
+	// acknowledged in between. Default 5 s.
+	MaxPause time.Duration
 	// OnState is called with each change. Default none.
 	OnState func(State)
 	// Logger is required.
@@ -77,6 +81,9 @@ func (c *SubscriberConfig) setDefaults() {
 	}
 	if c.Drain == 0 {
 		c.Drain = 10 * time.Second
+	}
+	if c.MaxPause == 0 {
+		c.MaxPause = 5 * time.Second
 	}
 	if c.OnState == nil {
 		c.OnState = func(State) {}
@@ -236,7 +243,7 @@ func (s *subscription) run(ctx context.Context) {
 	}()
 
 	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = 50*time.Millisecond, 5*time.Second, 2
+	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause, 2
 	pauses.Reset()
 	for begin.Err() == nil {
 		progress, err := s.consume(ctx, begin)

@@ -8,8 +8,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
-
-	"chat-messaging/middleware"
 )
 
 // State is what a subscription is doing.
@@ -44,16 +42,17 @@ type window struct {
 	ch       *amqp.Channel
 	ctx      context.Context //nolint:containedctx // parent of the messages' contexts
 	cancel   context.CancelCauseFunc
-	slots    chan slot     // handed out and not acknowledged, in arrival order
-	inFlight chan struct{} // one token for each message handed out
-	progress bool          // something was acknowledged
+	closed   <-chan *amqp.Error // the channel's end
+	slots    chan slot          // handed out and not acknowledged, in arrival order
+	inFlight chan struct{}      // one token for each message handed out
+	progress bool               // something was acknowledged
 }
 
 // slot is a delivery's place in the window.
 type slot struct {
-	msg    *message.Message
-	tag    uint64
-	ticket *middleware.Ticket
+	msg      *message.Message
+	tag      uint64
+	delivery *deliveryContext
 }
 
 // consume opens a channel and works through it until it ends. It reports
@@ -77,14 +76,16 @@ func (s *subscription) consume(ctx, begin context.Context) (progress bool, err e
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = ch.Close() }()
-	deliveries, err := s.start(ch, mode)
+	defer func() { _ = s.cfg.Connection.closeChannel(begin, ch) }()
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	deliveries, err := s.start(begin, ch, mode)
 	if err != nil {
 		return false, err
 	}
 	w := &window{
 		subscription: s,
 		ch:           ch,
+		closed:       closed,
 		slots:        make(chan slot, s.cfg.Prefetch),
 		inFlight:     make(chan struct{}, s.cfg.InFlight),
 	}
@@ -101,11 +102,16 @@ func (s *subscription) consume(ctx, begin context.Context) (progress bool, err e
 }
 
 // start asks for deliveries.
-func (s *subscription) start(ch *amqp.Channel, mode Exclusivity) (<-chan amqp.Delivery, error) {
-	if err := ch.Qos(s.cfg.Prefetch, 0, false); err != nil {
+func (s *subscription) start(ctx context.Context, ch *amqp.Channel, mode Exclusivity) (<-chan amqp.Delivery, error) {
+	err := s.cfg.Connection.await(ctx, func() error { return ch.Qos(s.cfg.Prefetch, 0, false) })
+	if err != nil {
 		return nil, fmt.Errorf("setting the prefetch: %w", err)
 	}
-	deliveries, err := ch.Consume(s.topic, "", false, mode == ExclusiveConsumer, false, false, nil)
+	var deliveries <-chan amqp.Delivery
+	err = s.cfg.Connection.await(ctx, func() (err error) {
+		deliveries, err = ch.Consume(s.topic, "", false, mode == ExclusiveConsumer, false, false, nil)
+		return err
+	})
 	if err != nil {
 		if hasCode(err, amqp.AccessRefused) && mode == ExclusiveConsumer {
 			s.cfg.OnState(Standby)
@@ -177,8 +183,8 @@ func watchLock(ctx context.Context, lock Lock, lost chan<- struct{}) {
 	}
 }
 
-// pump hands deliveries out until the channel ends, and returns why it did; nil
-// if the subscriber is closing.
+// pump hands deliveries out until the channel ends, and returns why it did:
+// errDrained if no new work should start.
 func (w *window) pump(begin context.Context, deliveries <-chan amqp.Delivery, lost <-chan struct{}) error {
 	for {
 		select {
@@ -201,37 +207,52 @@ func (w *window) pump(begin context.Context, deliveries <-chan amqp.Delivery, lo
 		case <-lost:
 			w.cancel(errChannelLost)
 			return errors.New("the lock on the queue is lost")
+		case <-w.closed:
+			w.cancel(errChannelLost)
+			return errChannelLost
 		case <-w.ctx.Done():
 			return context.Cause(w.ctx)
 		case <-begin.Done():
-			return nil
+			return errDrained
 		}
 	}
 }
 
-// handOut gives one message to the subscription's reader, in its turn.
+// handOut gives one message to the subscription's reader, in its turn. After an
+// error nothing may be handed out any more: an acknowledgement of a later message
+// would cover the one that was not.
 func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
 	select {
 	case w.inFlight <- struct{}{}:
+	case <-w.closed:
+		w.cancel(errChannelLost)
+		return errChannelLost
+	case reason := <-w.rewind:
+		w.cancel(errRewound)
+		return reason
 	case <-w.ctx.Done():
 		return context.Cause(w.ctx)
 	case <-begin.Done():
-		return nil
+		return errDrained
 	}
 	msg, err := w.cfg.Marshaler.Unmarshal(d)
 	if err != nil {
 		return fmt.Errorf("reading a delivery: %w", err)
 	}
-	dc := &deliveryContext{Context: w.ctx, delivery: &d, received: time.Now()}
+	dc := &deliveryContext{window: w.ctx, delivery: &d, received: time.Now()}
 	if w.cfg.Arrivals != nil {
 		dc.ticket = w.cfg.Arrivals.Issue()
 	}
 	msg.SetContext(dc)
 	// The slot first: once the message is out it may be settled at any time.
-	w.slots <- slot{msg: msg, tag: d.DeliveryTag, ticket: dc.ticket}
+	w.slots <- slot{msg: msg, tag: d.DeliveryTag, delivery: dc}
 	select {
 	case w.out <- msg:
 		return nil
+	case <-w.closed:
+		w.cancel(errChannelLost)
+		msg.Nack()
+		return errChannelLost
 	case <-w.ctx.Done():
 		msg.Nack()
 		return context.Cause(w.ctx)
@@ -243,19 +264,21 @@ func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
 		// Never handed out: the acknowledger meets a nack, gives up the window
 		// behind it, and there is nothing behind it.
 		msg.Nack()
-		return nil
+		return errDrained
 	}
 }
 
 // drain waits for the acknowledger. If the subscriber is closing, messages that
 // are being handled get their time; otherwise there is nothing to wait for.
 func (w *window) drain(pumpErr error, acknowledged <-chan error) error {
-	if pumpErr == nil {
+	if errors.Is(pumpErr, errDrained) {
 		timer := time.NewTimer(w.cfg.Drain)
 		defer timer.Stop()
 		select {
 		case err := <-acknowledged:
 			return err
+		case <-w.closed:
+			w.cancel(errChannelLost)
 		case <-timer.C:
 			w.logger.Warn("messages were still being handled at the end of the grace period; the broker delivers them again")
 		case <-w.ctx.Done():
