@@ -171,6 +171,9 @@ func parseUsers(answer []byte, ids []int64) ([]queries.User, error) {
 	if !utf8.Valid(answer) || tooDeep(answer) || !jsontext.Value(answer).IsValid() {
 		return nil, senseless("the answer is not valid JSON")
 	}
+	if bytes.Contains(answer, []byte(`\u0000`)) {
+		return nil, senseless("it contains NUL, which is no text to Postgres")
+	}
 	objects, ok := elementsOf(answer)
 	if !ok {
 		return nil, senseless("the answer is not a list")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,9 @@ func (b *bundle) serve(t testing.TB) {
 	done := make(chan error, 1)
 	go func() { done <- b.server.Serve() }()
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", b.logs)
+		}
 		client.CloseIdleConnections()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -170,15 +174,30 @@ func token(t testing.TB, user int64) string {
 // document is the OpenAPI document as it lies in the repository.
 func document(t testing.TB) (*openapi3.T, routers.Router) {
 	t.Helper()
-	text, err := os.ReadFile("openapi.json")
-	require.NoError(t, err)
-	doc, err := openapi3.NewLoader().LoadFromData(text)
-	require.NoError(t, err)
-	require.NoError(t, doc.Validate(context.Background()))
-	router, err := gorillamux.NewRouter(doc)
-	require.NoError(t, err)
-	return doc, router
+	loaded := loadDocument()
+	require.NoError(t, loaded.err)
+	return loaded.doc, loaded.router
 }
+
+type loadedDocument struct {
+	doc    *openapi3.T
+	router routers.Router
+	err    error
+}
+
+var loadDocument = sync.OnceValue(func() (l loadedDocument) {
+	text, err := os.ReadFile("openapi.json")
+	if err != nil {
+		return loadedDocument{err: err}
+	}
+	if l.doc, l.err = openapi3.NewLoader().LoadFromData(text); l.err != nil {
+		return l
+	}
+	if l.err = l.doc.Validate(context.Background()); l.err == nil {
+		l.router, l.err = gorillamux.NewRouter(l.doc)
+	}
+	return l
+})
 
 // conforms fails the test if the document does not say that the request may get
 // this answer. What no route takes must be a problem.

@@ -9,6 +9,8 @@
 //	GET  /messages/get-messages            a page of a chat's history
 //	GET  /messages/{id}                    one message
 //	GET  /openapi.json                     the API, in full: openapi.json is the source of truth
+//	GET  /asyncapi.json                    the messages on RabbitMQ, in full
+//	GET  /docs /docs/events                both for people, in the browser
 //	GET  /healthz /readyz /metrics         for operators; metrics only without the prefix
 //
 // Every path is served bare and under /messaging, with and without a trailing

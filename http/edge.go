@@ -74,6 +74,9 @@ func (s *Server) recoverPanics(next http.Handler) http.Handler {
 	})
 }
 
+// maxHeaders bounds the number of header fields; net/http bounds their bytes.
+const maxHeaders = 100
+
 // pathPrefix is what the reverse proxy passes through.
 const pathPrefix = "/messaging"
 
@@ -82,6 +85,15 @@ const pathPrefix = "/messaging"
 // and nothing redirected, since a redirect loses the body.
 func (s *Server) normalise(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			// net/http obeys it and forgets a Content-Length beside it. If a proxy in
+			// front did the opposite, what follows is not what it took for a request.
+			w.Header().Set("Connection", "close")
+		}
+		if len(r.Header) > maxHeaders {
+			s.fail(w, r, problemHeaders)
+			return
+		}
 		if r.URL.RawQuery != "" {
 			if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 				s.fail(w, r, problemBadRequest)

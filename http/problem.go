@@ -68,6 +68,10 @@ var (
 	}
 	problemMediaType = newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type",
 		"Unsupported media type", "The body must be application/json in UTF-8, not compressed.")
+	problemHeaders = problem{
+		Type: problemType + "too-many-headers", Title: "Too many headers", Status: http.StatusRequestHeaderFieldsTooLarge,
+		Detail: "The request has more than 100 header fields.", closes: true,
+	}
 	problemInternal = newProblem(http.StatusInternalServerError, "internal",
 		"Internal error", "Something went wrong on our side.")
 	problemAuthService = newProblem(http.StatusBadGateway, "auth-service-fault",

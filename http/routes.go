@@ -31,17 +31,22 @@ func (s *Server) routes() http.Handler {
 			route{http.MethodPost, "/chats/update-chat-related-user", "update_user", s.authenticated(s.updateUser)},
 			route{http.MethodGet, "/messages/{chat:[0-9]{1,19}}-{seq:[0-9]{1,19}}", "get_message", s.authenticated(s.getMessage)},
 			route{http.MethodGet, "/openapi.json", "openapi", s.openAPI},
+			route{http.MethodGet, "/asyncapi.json", "asyncapi", s.asyncAPI},
+			route{http.MethodGet, "/docs", "docs", s.showAPI},
+			route{http.MethodGet, "/docs/events", "docs_events", s.showEvents},
+			route{http.MethodGet, "/docs/{file}", "docs_file", s.showDocsFile},
 		)
 	}
 	s.add(router,
 		route{http.MethodGet, pathHealth, "healthz", s.healthz},
 		route{http.MethodGet, pathReady, "readyz", s.readyz},
+		route{http.MethodGet, pathMetrics, "metrics", s.showMetrics},
 	)
 	// The reverse proxy passes on the prefix only: numbers are not for the world.
-	s.add(router.MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool {
+	// Not a subrouter: mux would forget that an earlier route refused the method.
+	router.Get("metrics").MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool {
 		return !exchangeOf(r.Context()).prefixed
-	}).Subrouter(), route{http.MethodGet, pathMetrics, "metrics", s.showMetrics})
-
+	})
 	router.NotFoundHandler = s.answering(func(http.ResponseWriter, *http.Request) error { return problemNotFound })
 	router.MethodNotAllowedHandler = s.answering(func(w http.ResponseWriter, r *http.Request) error {
 		allow := allowed(router, r)

@@ -26,6 +26,7 @@ type Server struct {
 	tokens   *verifier
 	cursors  *cursorCodec
 	auth     *authService
+	docs     *docs
 	server   *http.Server
 	listener net.Listener
 }
@@ -67,6 +68,9 @@ func (s *Server) prepareAPI() error {
 	}
 	cursors, err := newCursorCodec(s.cfg)
 	if err != nil {
+		return err
+	}
+	if s.docs, err = newDocs(); err != nil {
 		return err
 	}
 	s.tokens, s.cursors = tokens, cursors
