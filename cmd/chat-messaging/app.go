@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/errgroup"
 
 	"chat-messaging/handlers"
@@ -32,6 +33,8 @@ type App struct {
 	delivery *pipeline.Publisher  // the relay's
 	server   *http.Server
 	hints    chan struct{} // commits that a relay elsewhere should hear of
+	tracer   trace.Tracer
+	flush    func(context.Context) // sends the last spans
 }
 
 // newApp puts the parts together by COMPONENTS. Nothing is connected yet.
@@ -41,6 +44,11 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 	if a.db, err = queries.Open(queries.Config{URL: string(cfg.DatabaseURL)}); err != nil {
 		return nil, err
 	}
+	traces, flush, err := newTracing(string(cfg.CollectorURL), logger)
+	if err != nil {
+		return nil, err
+	}
+	a.tracer, a.flush = traces.Tracer(program), flush
 	policy, err := loadPolicy(cfg.PolicyFile)
 	if err != nil {
 		return nil, err
@@ -116,7 +124,7 @@ func (a *App) addRelay(metrics *pipeline.Metrics) error {
 		return err
 	}
 	a.relay, err = pipeline.NewRelay(pipeline.RelayConfig{
-		DB: a.db, Publisher: a.delivery, Routing: a.cfg.DeliveryRouting, Observe: metrics, Logger: a.logger,
+		DB: a.db, Publisher: a.delivery, Routing: a.cfg.DeliveryRouting, Observe: metrics, Tracer: a.tracer, Logger: a.logger,
 	})
 	return err
 }
@@ -135,6 +143,7 @@ func (a *App) addPipeline(policy handlers.Decider, metrics *pipeline.Metrics) er
 		Migrated:     a.migrated,
 		Wake:         a.wake,
 		Metrics:      metrics,
+		Tracer:       a.tracer,
 		Logger:       a.logger,
 		RouterLogger: watermillLogger(a.logger),
 		Limits:       handlers.Limits{MaxBodyBytes: a.cfg.MaxBodyBytes},
@@ -275,6 +284,7 @@ func (a *App) close(stopBackground func()) error {
 		}
 	}
 	errs = append(errs, a.db.Close())
+	a.flush(ctx)
 	return errors.Join(errs...)
 }
 

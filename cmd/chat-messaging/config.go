@@ -55,9 +55,11 @@ type Config struct {
 	JWKSURL        SecretURL `env:"JWKS_URL" allowed:"http://… or https://…"`
 	AuthBackendURL SecretURL `env:"AUTH_BACKEND_URL" envDefault:"http://auth_backend:8000" allowed:"http://… or https://…"`
 
-	// Logs.
+	// Logs and traces.
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"trace debug info warn error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json text"`
+
+	CollectorURL SecretURL `env:"OPENTELEMETRY_COLLECTOR_URL" allowed:"http://… or https://…"` // unset: no traces
 }
 
 // Has tells whether COMPONENTS names the component.

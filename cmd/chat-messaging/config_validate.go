@@ -132,6 +132,9 @@ func (c *Config) checkHTTP(found *problems) {
 	if !isHTTPURL(string(c.AuthBackendURL)) {
 		found.add("AUTH_BACKEND_URL", "not an HTTP URL")
 	}
+	if c.CollectorURL != "" && !isHTTPURL(string(c.CollectorURL)) {
+		found.add("OPENTELEMETRY_COLLECTOR_URL", "not an HTTP URL")
+	}
 	if c.JWKSURL != "" && !isHTTPURL(string(c.JWKSURL)) {
 		found.add("JWKS_URL", "not an HTTP URL")
 	}
