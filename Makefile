@@ -1,0 +1,63 @@
+# Every command of this project. `make` alone lists them.
+
+BINARY   := bin/chat-messaging
+SERVICES := bin/services
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# Finds or starts Postgres and RabbitMQ and puts their addresses into the
+# environment of the rest of a recipe. The assignment stands alone because only
+# then does its failure end the recipe.
+WITH_SERVICES = env="$$($(SERVICES) up $(1))" && eval "$$env"
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint bench build binaries services services-down services-install clean
+
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: binaries ## Prepare all that is needed, serve on port 8002 and show a conversation; Ctrl-C ends it
+	@$(call WITH_SERVICES) && exec $(BINARY) demo --keep
+
+demo: binaries ## Show one message of every kind pass through; succeeds only if every outcome is right
+	@$(call WITH_SERVICES) && exec $(BINARY) demo
+
+# -race needs cgo and so a C compiler.
+test: binaries ## Run every test with the race detector, on real servers
+	go vet ./...
+	@$(call WITH_SERVICES,--binaries) && set -x && go test -race -timeout 18m ./...
+
+lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
+	@unformatted="$$(gofmt -l .)" && test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/go.mod golangci-lint run
+	go mod tidy -diff
+
+bench: ## Measure throughput beside a bare relay and the stock pipeline, on private servers
+	go run ./cmd/bench
+
+build: $(BINARY) ## Build bin/chat-messaging
+
+binaries: $(BINARY) $(SERVICES)
+
+# Always asked: the go command knows best what has changed.
+.PHONY: $(BINARY) $(SERVICES)
+$(BINARY):
+	@go build -trimpath -ldflags "$(LDFLAGS)" -o $@ ./cmd/chat-messaging
+
+$(SERVICES):
+	@go build -o $@ ./cmd/services
+
+services: $(SERVICES) ## Find or start Postgres and RabbitMQ and print their addresses
+	@$(SERVICES) up
+
+services-down: $(SERVICES) ## Stop the servers that were started here; their data stay
+	@$(SERVICES) down
+
+services-install: $(SERVICES) ## Install the Debian packages of both servers, starting neither
+	@$(SERVICES) install
+
+clean: $(SERVICES) ## Stop the servers that were started here, delete their data and all that was built
+	@$(SERVICES) down --delete-data
+	@rm -rf bin
