@@ -1,0 +1,116 @@
+package arena
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/lib/pq"
+
+	"chat-messaging/migrations"
+	"chat-messaging/queries"
+)
+
+// templateName is the database that each round's is copied from, so that all
+// start alike: the same chats, no dead rows, statistics up to date.
+const templateName = "bench_template"
+
+const insertChatsStatement = `
+WITH chat AS (
+    INSERT INTO chats (id, member_ids)
+    SELECT id, ARRAY[first, second] FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS v (id, first, second)
+    RETURNING id, member_ids
+)
+INSERT INTO members (user_id, chat_id) SELECT unnest(member_ids), id FROM chat`
+
+func (a *Arena) makeTemplate(ctx context.Context) error {
+	if _, err := a.admin.ExecContext(ctx, "CREATE DATABASE "+templateName); err != nil {
+		return fmt.Errorf("creating the template database: %w", err)
+	}
+	db, err := a.open(templateName)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := migrations.Up(ctx, db.DB.DB); err != nil {
+		return fmt.Errorf("migrating the template database: %w", err)
+	}
+	var ids, first, second pq.Int64Array
+	for _, c := range chats(a.cfg.Chats) {
+		ids, first, second = append(ids, c.id), append(first, c.first), append(second, c.second)
+	}
+	if _, err := db.ExecContext(ctx, insertChatsStatement, ids, first, second); err != nil {
+		return fmt.Errorf("storing the chats: %w", err)
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM (ANALYZE)"); err != nil {
+		return fmt.Errorf("cleaning up the template database: %w", err)
+	}
+	return nil
+}
+
+// makeDatabase copies the template and returns the copy's URL.
+func (a *Arena) makeDatabase(ctx context.Context, name string) (string, error) {
+	for _, statement := range []string{
+		"CREATE DATABASE " + name + " TEMPLATE " + templateName,
+		// So that a round does not write out what the one before it has changed.
+		"CHECKPOINT",
+	} {
+		if _, err := a.admin.ExecContext(ctx, statement); err != nil {
+			return "", fmt.Errorf("making a database for the round: %w", err)
+		}
+	}
+	return a.databaseURL(name)
+}
+
+func (a *Arena) dropDatabase(ctx context.Context, name string) error {
+	if _, err := a.admin.ExecContext(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+		return fmt.Errorf("dropping the round's database: %w", err)
+	}
+	return nil
+}
+
+func (a *Arena) databaseURL(name string) (string, error) {
+	u, err := url.Parse(a.postgres.URL())
+	if err != nil {
+		return "", fmt.Errorf("reading the URL of Postgres: %w", err)
+	}
+	u.Path = "/" + name
+	return u.String(), nil
+}
+
+func (a *Arena) open(name string) (*queries.DB, error) {
+	address, err := a.databaseURL(name)
+	if err != nil {
+		return nil, err
+	}
+	return queries.Open(queries.Config{URL: address, MaxConns: 2, StatementTimeout: 10 * time.Minute})
+}
+
+// A chat whose positions are not 1 to n, or that has handed out another number
+// of them, counts as torn.
+const storedStatement = `
+SELECT (SELECT count(*) FROM messages) AS stored,
+       (SELECT count(*) FROM chats
+        LEFT JOIN (SELECT chat_id, count(*) AS n, max(seq) AS last FROM messages GROUP BY chat_id) AS m ON m.chat_id = id
+        WHERE last_seq <> COALESCE(n, 0) OR last_seq <> COALESCE(last, 0)) AS torn,
+       (SELECT count(*) FROM outbox) AS unsent`
+
+// verifyStored checks that the table holds every message, and each chat's in
+// a row.
+func (a *Arena) verifyStored(ctx context.Context, name string, want int) error {
+	db, err := a.open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	var got struct{ Stored, Torn, Unsent int }
+	if err := db.GetContext(ctx, &got, storedStatement); err != nil {
+		return fmt.Errorf("counting what is stored: %w", err)
+	}
+	if got.Stored != want || got.Torn > 0 || got.Unsent > 0 {
+		return fmt.Errorf("%d of %d messages are stored, %d chats have gaps, %d events are in the outbox",
+			got.Stored, want, got.Torn, got.Unsent)
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tick is the unit of times in /proc/PID/stat: USER_HZ, which is 100 wherever Go
+// runs on Linux.
+const tick = 10 * time.Millisecond
+
+// Stat is what /proc/PID/stat says of a process.
+type Stat struct {
+	Parent int
+	// CPU is the user and system time of the process, all its threads included,
+	// those that have ended too.
+	CPU time.Duration
+	// Reaped is the same of its children that have ended and been waited for.
+	Reaped time.Duration
+}
+
+// ParseStat reads the text of /proc/PID/stat.
+func ParseStat(text string) (Stat, error) {
+	// "pid (name) state parent …": the name may contain anything, brackets and
+	// blanks too, so the fields are counted from the last bracket.
+	fields := strings.Fields(text[strings.LastIndexByte(text, ')')+1:])
+	const parent, firstTime, pastTimes = 1, 11, 15 // utime, stime, cutime, cstime
+	if len(fields) < pastTimes {
+		return Stat{}, errors.New("parsing the state of a process: it has too few fields")
+	}
+	var stat Stat
+	var err error
+	if stat.Parent, err = strconv.Atoi(fields[parent]); err != nil {
+		return Stat{}, fmt.Errorf("parsing the state of a process: %w", err)
+	}
+	for i, field := range fields[firstTime:pastTimes] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return Stat{}, fmt.Errorf("parsing the state of a process: %w", err)
+		}
+		if i < 2 {
+			stat.CPU += time.Duration(ticks) * tick
+		} else {
+			stat.Reaped += time.Duration(ticks) * tick
+		}
+	}
+	return stat, nil
+}
+
+// ParsePeakRSS reads the most resident memory, in bytes, that a process ever had
+// from the text of /proc/PID/status. The kernel counts it anew at exec, unlike
+// the figure in rusage, which for a child of a big process starts with the
+// parent's.
+func ParsePeakRSS(text string) (int64, error) {
+	for line := range strings.Lines(text) {
+		value, found := strings.CutPrefix(line, "VmHWM:")
+		if !found {
+			continue
+		}
+		kibibytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("parsing the memory of a process: %w", err)
+		}
+		return kibibytes << 10, nil
+	}
+	return 0, errors.New("parsing the memory of a process: it has none, so it has ended")
+}
