@@ -334,3 +334,19 @@ func (l *link) heal() {
 }
 
 var errOutage = errors.New("something is away")
+
+// slow delays what comes from the broker.
+func (l *link) slow(by time.Duration) {
+	l.t.Helper()
+	_, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(fmt.Sprintf(
+		`{"name":"slow","type":"latency","stream":"downstream","attributes":{"latency":%d}}`, by.Milliseconds())))
+	require.NoError(l.t, err)
+}
+
+// errorIs is errors.Is that takes nil for success.
+func errorIs(err, want error) bool {
+	if want == nil {
+		return err == nil
+	}
+	return errors.Is(err, want)
+}

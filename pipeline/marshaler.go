@@ -56,6 +56,8 @@ func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 				return amqp.Publishing{}, fmt.Errorf("reading the metadata %s: %w", key, err)
 			}
 			p.Timestamp = t
+		case "CC", "BCC":
+			return amqp.Publishing{}, fmt.Errorf("the header %s is the broker's own, and closes the channel if it is a text", key)
 		case handlers.MetadataChatID, handlers.MetadataUserID:
 			// For the outbox and the routing only.
 		default:

@@ -70,6 +70,8 @@ type parker struct {
 	publisher *Publisher
 	input     string
 	poison    string
+	// ensure looks for the poison queue when a copy found none.
+	ensure func(context.Context) error
 }
 
 // park publishes a copy and returns when the broker has confirmed it.
@@ -90,7 +92,12 @@ func (p *parker) park(ctx context.Context, msg *message.Message, reason error) e
 	dup.SetContext(context.WithValue(ctx, parkedKey{}, &parked{
 		delivery: delivery, failure: failure, queue: p.input, firstSeen: receivedAt(msg.Context()),
 	}))
-	if err := p.publisher.Publish(p.poison, dup); err != nil {
+	err := p.publisher.Publish(p.poison, dup)
+	if errors.Is(err, ErrUnroutable) {
+		// It was deleted after the channel was prepared. The caller tries again.
+		err = errors.Join(err, p.ensure(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("publishing to the poison queue: %w", err)
 	}
 	return nil

@@ -118,7 +118,12 @@ func New(cfg Config) (*Pipeline, error) {
 	}); err != nil {
 		return nil, err
 	}
-	p.parker = &parker{publisher: p.poison, input: cfg.Topology.DatabaseQueue, poison: cfg.Topology.PoisonQueue}
+	p.parker = &parker{
+		publisher: p.poison,
+		input:     cfg.Topology.DatabaseQueue,
+		poison:    cfg.Topology.PoisonQueue,
+		ensure:    func(ctx context.Context) error { return cfg.Topology.EnsurePoison(ctx, cfg.Publish) },
+	}
 	if p.subscriber, err = NewSubscriber(SubscriberConfig{
 		Connection: cfg.Consume,
 		Prefetch:   cfg.Prefetch,

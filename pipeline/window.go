@@ -89,7 +89,9 @@ func (s *subscription) consume(ctx, begin context.Context) (progress bool, err e
 		slots:        make(chan slot, s.cfg.Prefetch),
 		inFlight:     make(chan struct{}, s.cfg.InFlight),
 	}
-	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	// Detached: a closing router ends the Subscribe context before it closes the
+	// subscriber, and what is in hand gets the time of drain in either case.
+	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	s.cfg.OnState(Consuming)
 
 	acknowledged := make(chan error, 1)
