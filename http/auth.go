@@ -21,6 +21,8 @@ const leeway = 30 * time.Second
 type verifier struct {
 	parser *jwt.Parser
 	keys   keySource
+	now    func() time.Time
+	known  *tokenCache
 }
 
 // keySource finds the key of a token.
@@ -35,7 +37,7 @@ func newVerifier(c Config) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &verifier{keys: keys, parser: jwt.NewParser(
+	return &verifier{keys: keys, now: c.Now, known: newTokenCache(), parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{c.Algorithm}),
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
@@ -50,6 +52,10 @@ func (v *verifier) stop()        { v.keys.stop() }
 
 // user returns the user whom the token stands for.
 func (v *verifier) user(ctx context.Context, token string) (int64, error) {
+	now := v.now()
+	if user, ok := v.known.find(token, now); ok {
+		return user, nil
+	}
 	var c claims
 	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok {
@@ -63,6 +69,7 @@ func (v *verifier) user(ctx context.Context, token string) (int64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("%w: %w", problemUnauthenticated, err)
 	}
+	v.known.keep(token, c.userID, now, c.expires.Add(leeway))
 	return c.userID, nil
 }
 

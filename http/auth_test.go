@@ -159,3 +159,24 @@ func TestTokens(t *testing.T) {
 	})
 	t.Cleanup(func() { require.Zero(t, fetched.Load(), "nothing that a token names may be fetched") })
 }
+
+func TestTokenGoesOutWhileInUse(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	now.Store(noon.Unix())
+	b := start(t, func(c *rest.Config) { c.Now = func() time.Time { return time.Unix(now.Load(), 0) } })
+	short := forge(hs256, fmt.Sprintf(`{"user_id":1,"exp":%d}`, noon.Unix()+5))
+	long := forge(hs256, claimsOf(`,"user_id":1`))
+	for range 3 {
+		require.Equal(t, http.StatusOK, b.statusOf(t, short))
+		require.Equal(t, http.StatusOK, b.statusOf(t, long))
+	}
+	now.Add(5 + 29)
+	require.Equal(t, http.StatusOK, b.statusOf(t, short), "within the leeway")
+	now.Add(1)
+	require.Equal(t, http.StatusUnauthorized, b.statusOf(t, short))
+	now.Add(120)
+	require.Equal(t, http.StatusOK, b.statusOf(t, long))
+	now.Add(3600)
+	require.Equal(t, http.StatusUnauthorized, b.statusOf(t, long))
+}

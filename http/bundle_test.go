@@ -244,13 +244,16 @@ func conforms(t testing.TB, r *http.Request, a answer) {
 // fill stores n messages in a chat of two, from either in turn.
 func fill(t testing.TB, db *queries.DB, chatID int64, n int) {
 	t.Helper()
-	_, err := db.Exec(`
+	const atOnce = 50_000 // a statement has five seconds
+	for first := 1; first <= n; first += atOnce {
+		_, err := db.Exec(`
 INSERT INTO messages (chat_id, seq, sender_id, recipient_id, delivered_at, fingerprint, client_message_id, sent_at, body)
 SELECT c.id, n, c.member_ids[1 + n % 2], c.member_ids[2 - n % 2], '2026-01-02T15:04:05.123456Z'::timestamptz + n * interval '1 second',
        '\x00', c.id || '-' || n, '2026-01-02T15:04:05.000001Z', 'message ' || n
-FROM chats AS c, generate_series(1, $2::int) AS n
-WHERE c.id = $1`, chatID, n)
-	require.NoError(t, err)
-	_, err = db.Exec(`UPDATE chats SET last_seq = $2 WHERE id = $1`, chatID, n)
+FROM chats AS c, generate_series($2::int, $3::int) AS n
+WHERE c.id = $1`, chatID, first, min(first+atOnce-1, n))
+		require.NoError(t, err)
+	}
+	_, err := db.Exec(`UPDATE chats SET last_seq = $2 WHERE id = $1`, chatID, n)
 	require.NoError(t, err)
 }

@@ -100,6 +100,12 @@ func (n *node) resolve() *node {
 	return n.root.Get(strings.Split(strings.TrimPrefix(reference.Text(), "#/"), "/")...)
 }
 
+// Target is the last name of the place that a reference leads to.
+func (n *node) Target() string {
+	reference := n.member("$ref").Text()
+	return reference[strings.LastIndexByte(reference, '/')+1:]
+}
+
 // Get walks down by names, and returns nil if there is nothing.
 func (n *node) Get(names ...string) *node {
 	for _, name := range names {

@@ -94,7 +94,7 @@ func (s *Server) normalise(next http.Handler) http.Handler {
 			s.fail(w, r, problemHeaders)
 			return
 		}
-		if r.URL.RawQuery != "" {
+		if strings.ContainsAny(r.URL.RawQuery, ";%") { // all else parses
 			if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 				s.fail(w, r, problemBadRequest)
 				return

@@ -51,7 +51,7 @@ LEFT JOIN LATERAL (
            is_edited, is_deleted, client_message_id, sent_at, body
     FROM messages
     WHERE messages.chat_id = c.id AND messages.seq = c.last_seq
-    OFFSET 0
+    LIMIT 1
 ) AS m ON true`
 	chatsOfUser = `
 FROM (

@@ -77,9 +77,11 @@ WHERE c.id = $1`
     LIMIT $3::int8
 ) AS m ON true
 WHERE c.id = $1`
-	// One message is a history of at most one.
+	// One message is a history of at most one. LIMIT keeps the sub-select from
+	// being merged into a join that would look for the position in every chat.
 	messageStatement = historyColumns + `
     WHERE messages.chat_id = c.id AND messages.seq = $2
+    LIMIT 1
 ) AS m ON true
 WHERE c.id = $1`
 )

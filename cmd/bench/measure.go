@@ -45,12 +45,10 @@ func measure(ctx context.Context, s settings, progress io.Writer) (report.Report
 	b := &bench{settings: s, arena: a, table: table, dir: dir, entrants: entrants(s, dir, service), progress: progress}
 	result, err := b.run(ctx)
 	if ctx.Err() != nil {
-		err = errInterrupted // whatever else it may have led to
+		err = errors.New("interrupted") // whatever else it has led to
 	}
 	return result, errors.Join(err, a.Close())
 }
-
-var errInterrupted = errors.New("interrupted")
 
 func say(progress io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(progress, format+"\n", args...)

@@ -91,7 +91,7 @@ func (d *demo) play(ctx context.Context, script []line) error {
 
 	d.say("Users 1 and 2 share chat %s. Each line is one message on exchange %q.\n", s.chat, d.cfg.DatabaseExchangeName)
 	table := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "MESSAGE\tOUTCOME\tDISPATCHED OR POISONED\t")
+	_, _ = fmt.Fprintln(table, "  \tMESSAGE\tOUTCOME\tDISPATCHED OR POISONED")
 	wrong := 0
 	logger := newLogger(d.logs, "error", "text")
 	for _, l := range script {
@@ -117,7 +117,7 @@ func (d *demo) play(ctx context.Context, script []line) error {
 			mark = "WRONG, expected " + l.want
 			wrong++
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", l.about, got.verdict, got.detail, mark)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", mark, l.about, got.verdict, got.detail)
 	}
 	_ = table.Flush()
 	if wrong > 0 {

@@ -91,7 +91,7 @@ func (s *setup) lock() (*os.File, error) {
 		return nil, fmt.Errorf("locking %s: %w", s.data, err)
 	}
 
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil { //nolint:gosec // a file number is small
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		return nil, errors.Join(fmt.Errorf("locking %s: %w", s.data, err), file.Close())
 	}
 

@@ -30,7 +30,7 @@ func TestChild(t *testing.T) {
 		t.Cleanup(cancel)
 		return ctx
 	}
-	const obeys = `trap 'kill $!; exit 0' TERM; touch ready; sleep 60 & wait`
+	const obeys = `sleep 60 & trap 'kill $!; exit 0' TERM; touch ready; wait`
 
 	t.Run("is asked to end and does", func(t *testing.T) {
 		t.Parallel()

@@ -17,8 +17,13 @@ import (
 
 // Ctl runs rabbitmqctl against this node, such as Ctl(ctx, "list_queues",
 // "name", "messages"), and returns what it prints, without headings about what
-// it is doing. The error of a failed command contains what it said.
+// it is doing. The error of a failed command contains what it said, and matches
+// ErrNotRunning where the server does not run.
 func (r *RabbitMQ) Ctl(ctx context.Context, args ...string) (string, error) {
+	if !r.Running() {
+		return "", fmt.Errorf("running rabbitmqctl %s: %w", strings.Join(args, " "), ErrNotRunning)
+	}
+
 	cmd := exec.CommandContext(ctx, r.programs.ctl, append([]string{"--quiet", "--node", r.known.Node}, args...)...)
 	cmd.Dir, cmd.Env = r.dir.data(), r.environment()
 	cmd.SysProcAttr = sysProcAttr(command{account: r.account})
@@ -115,7 +120,9 @@ func (r *RabbitMQ) settings() string {
 // its own folder and onto its own ports.
 func (r *RabbitMQ) environment() []string {
 	data := r.dir.data()
-	loopback := "-kernel inet_dist_use_interface {127,0,0,1}"
+	// Erlang would start a missing port mapper by itself, as a daemon that
+	// outlives everything.
+	erlang := "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false"
 
 	return append(serverEnvironment(data),
 		"RABBITMQ_NODENAME="+r.known.Node,
@@ -128,11 +135,11 @@ func (r *RabbitMQ) environment() []string {
 		// The machine's own server has its environment there.
 		"RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_DIST_PORT="+strconv.Itoa(r.known.ClusterPort),
-		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+loopback,
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+erlang,
 		// 0: whatever the kernel gives, so that several may run at a time.
 		"RABBITMQ_CTL_DIST_PORT_MIN=0",
 		"RABBITMQ_CTL_DIST_PORT_MAX=0",
-		"RABBITMQ_CTL_ERL_ARGS="+loopback,
+		"RABBITMQ_CTL_ERL_ARGS="+erlang,
 		"ERL_EPMD_PORT="+strconv.Itoa(r.known.MapperPort),
 		"ERL_EPMD_ADDRESS=127.0.0.1",
 		"ERL_CRASH_DUMP="+filepath.Join(data, "erl_crash.dump"),

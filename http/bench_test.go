@@ -1,0 +1,214 @@
+package http_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	rest "chat-messaging/http"
+	"chat-messaging/queries/queriestest"
+)
+
+// How much is asked at the same time, by the HTTP clients and by pgbench.
+const benchClients = 8
+
+// BenchmarkREST asks over loopback with a real client. Where pgbench is
+// installed it runs the very statements that the server sends, prepared and with
+// as many clients, before and after each measurement; "ratio" is the server's
+// rate over pgbench's. Run it with
+//
+//	go test -run '^$' -bench REST -benchtime 5s ./http
+func BenchmarkREST(b *testing.B) {
+	const messages, depth = 1_000_000, 500_000
+	databaseURL := queriestest.SchemaURL(b)
+	db := queriestest.Open(b, databaseURL, true)
+	s := startOn(b, db, func(c *rest.Config) {
+		c.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+	})
+	db.SetMaxOpenConns(benchClients)
+	chat := queriestest.Chat(b, db, 1, 2)
+	fill(b, db, chat, messages)
+	for other := int64(3); other < 22; other++ {
+		s.fill(b, s.create(b, 1, other), 5)
+	}
+	for _, table := range []string{"messages", "chats", "members", "users"} {
+		_, err := db.Exec(`VACUUM ANALYZE ` + table)
+		require.NoError(b, err)
+	}
+	statements := capture(b, databaseURL)
+
+	position := func() string { return strconv.Itoa(11 + rand.IntN(messages-11)) } //nolint:gosec // a benchmark's dice
+	history := fmt.Sprintf("/messages/get-messages?chat_id=%d", chat)
+	for _, c := range []struct {
+		name      string
+		path      func() string
+		statement string
+		variables []string
+	}{
+		{"history/newest", func() string { return history }, statements.history,
+			[]string{fmt.Sprint(chat), "9223372036854775807", "10"}},
+		{"history/deep", func() string { return history + "&before=" + strconv.Itoa(depth) }, statements.history,
+			[]string{fmt.Sprint(chat), strconv.Itoa(depth), "10"}},
+		{"history/random", func() string { return history + "&before=" + position() }, statements.history,
+			[]string{fmt.Sprint(chat), fmt.Sprintf("random(11, %d)", messages), "10"}},
+		{"chats", func() string { return "/chats/get-chats" }, statements.chats, []string{"1", "0", "1001"}},
+		{"chats/last_message", func() string { return "/chats/get-chats?include=last_message" }, statements.chatsLastMessage,
+			[]string{"1", "0", "1001"}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			before := barePerSecond(b, databaseURL, c.statement, c.variables)
+			b.ResetTimer()
+			latencies := s.load(b, c.path)
+			b.StopTimer()
+			rate := float64(b.N) / b.Elapsed().Seconds()
+			b.ReportMetric(rate, "req/s")
+			b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
+			if before > 0 {
+				bare := (before + barePerSecond(b, databaseURL, c.statement, c.variables)) / 2
+				b.ReportMetric(bare, "bare/s")
+				b.ReportMetric(rate/bare, "ratio")
+			}
+		})
+	}
+}
+
+// load sends b.N requests from benchClients clients and returns how long each
+// took, ascending.
+func (b *bundle) load(t *testing.B, path func() string) []time.Duration {
+	t.Helper()
+	head := " HTTP/1.1\r\nHost: chat\r\nUser-Agent: benchmark\r\nAuthorization: Bearer " + token(t, 1) + "\r\n\r\n"
+	var left atomic.Int64
+	left.Store(int64(t.N))
+	var mu sync.Mutex
+	var all []time.Duration
+	var wg sync.WaitGroup
+	for range benchClients {
+		conn, err := net.Dial("tcp", b.server.Addr())
+		require.NoError(t, err)
+		wg.Go(func() {
+			defer func() { _ = conn.Close() }()
+			answers := bufio.NewReaderSize(conn, 16<<10)
+			var mine []time.Duration
+			for left.Add(-1) >= 0 {
+				started := time.Now()
+				_, err := io.WriteString(conn, "GET "+path()+head)
+				if err == nil {
+					err = skipAnswer(answers)
+				}
+				if err != nil {
+					t.Errorf("asking: %v", err)
+					return
+				}
+				mine = append(mine, time.Since(started))
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, mine...)
+		})
+	}
+	wg.Wait()
+	slices.Sort(all)
+	return all
+}
+
+// skipAnswer reads one answer whole. pgbench, beside which this stands, does not
+// look at what it gets either; net/http's client would cost half as much again
+// as the server.
+func skipAnswer(r *bufio.Reader) error {
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// captured are the statements as the server sends them.
+type captured struct{ history, chats, chatsLastMessage string }
+
+// capture learns them from the list of what a connection has prepared.
+func capture(b *testing.B, databaseURL string) captured {
+	b.Helper()
+	db := queriestest.Open(b, databaseURL, false)
+	s := startOn(b, db)
+	db.SetMaxOpenConns(1)
+	prepared := func(path string) string {
+		require.Equal(b, http.StatusOK, s.get(b, 1, path).status, path)
+		var text string
+		require.NoError(b, db.Get(&text, `
+SELECT statement FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared_statements%' ORDER BY prepare_time DESC LIMIT 1`))
+		return text
+	}
+	var id string
+	require.NoError(b, db.Get(&id, `SELECT chat_id FROM members WHERE user_id = 1 LIMIT 1`))
+	return captured{
+		history:          prepared("/messages/get-messages?chat_id=" + id),
+		chats:            prepared("/chats/get-chats"),
+		chatsLastMessage: prepared("/chats/get-chats?include=last_message"),
+	}
+}
+
+var (
+	placeholder = regexp.MustCompile(`\$(\d)`)
+	tps         = regexp.MustCompile(`tps = ([0-9.]+)`)
+)
+
+// barePerSecond is pgbench's rate for the statement, 0 where there is no pgbench,
+// and for the first trial of a benchmark, which only finds out how long it takes.
+func barePerSecond(b *testing.B, databaseURL, statement string, variables []string) float64 {
+	b.Helper()
+	pgbench, err := exec.LookPath("pgbench")
+	if err != nil || b.N == 1 {
+		return 0
+	}
+	var script strings.Builder
+	for i, value := range variables {
+		fmt.Fprintf(&script, "\\set v%d %s\n", i+1, value)
+	}
+	// A colon before a name would be a variable to pgbench.
+	text := strings.ReplaceAll(statement, `":null`, `": null`)
+	script.WriteString(placeholder.ReplaceAllString(text, "(:v$1)::int8") + ";\n")
+	file := filepath.Join(b.TempDir(), "bare.sql")
+	require.NoError(b, os.WriteFile(file, []byte(script.String()), 0o600))
+	// libpq has no search_path in its URLs.
+	address, err := url.Parse(databaseURL)
+	require.NoError(b, err)
+	query := address.Query()
+	schema := query.Get("search_path")
+	query.Del("search_path")
+	address.RawQuery = query.Encode()
+	command := exec.CommandContext(b.Context(), pgbench, "--no-vacuum", "--protocol=prepared", //nolint:gosec // our own arguments
+		"--client="+strconv.Itoa(benchClients), "--jobs=2", "--time=4", "--file="+file, address.String())
+	command.Env = append(os.Environ(), "PGOPTIONS=-c search_path="+schema)
+	output, err := command.CombinedOutput()
+	require.NoError(b, err, "%s", output)
+	match := tps.FindSubmatch(output)
+	require.NotNil(b, match, "%s", output)
+	rate, err := strconv.ParseFloat(string(match[1]), 64)
+	require.NoError(b, err)
+	return rate
+}

@@ -1,0 +1,61 @@
+package http
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// cachedFor bounds how long a key that was withdrawn goes on being good.
+	cachedFor       = time.Minute
+	maxCachedTokens = 8192
+	maxCachedToken  = 2048
+)
+
+// tokenCache remembers tokens that were found to be good, letter by letter, so
+// that a client that asks often is not verified every time: that costs as much as
+// the rest of the request. Only who has good tokens can fill it. It is safe for
+// concurrent use.
+type tokenCache struct {
+	mu sync.RWMutex
+	// Two generations bound it: when the young one is full it becomes the old
+	// one, and what was in that is forgotten.
+	young, old map[string]cachedToken
+}
+
+type cachedToken struct {
+	user  int64
+	until time.Time
+}
+
+func newTokenCache() *tokenCache {
+	return &tokenCache{young: map[string]cachedToken{}}
+}
+
+// find returns the user of a token that is still good.
+func (c *tokenCache) find(token string, now time.Time) (int64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	entry, ok := c.young[token]
+	if !ok {
+		entry, ok = c.old[token]
+	}
+	return entry.user, ok && now.Before(entry.until)
+}
+
+// keep remembers a token that is good until it expires.
+func (c *tokenCache) keep(token string, user int64, now, expires time.Time) {
+	if len(token) > maxCachedToken {
+		return
+	}
+	until := now.Add(cachedFor)
+	if expires.Before(until) {
+		until = expires
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.young) >= maxCachedTokens {
+		c.young, c.old = map[string]cachedToken{}, c.young
+	}
+	c.young[token] = cachedToken{user, until}
+}
