@@ -49,7 +49,7 @@ func newAuthService(c Config, m *metrics) *authService {
 	return &authService{
 		url:     strings.TrimSuffix(c.AuthBackendURL, "/") + "/users/get-users-info",
 		client:  &http.Client{Transport: transport, Timeout: c.AuthTimeout, CheckRedirect: stayHome},
-		tries:   uint(max(c.AuthRetries, 0)) + 1, //nolint:gosec // not negative
+		tries:   uint(max(c.AuthRetries, 0)) + 1,
 		openFor: c.AuthOpenFor,
 		asked:   m.auth,
 		breaker: gobreaker.NewCircuitBreaker[[]queries.User](gobreaker.Settings{

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -41,7 +40,7 @@ func BenchmarkREST(b *testing.B) {
 	databaseURL := queriestest.SchemaURL(b)
 	db := queriestest.Open(b, databaseURL, true)
 	s := startOn(b, db, func(c *rest.Config) {
-		c.Logger = slog.New(slog.NewJSONHandler(io.Discard, nil))
+		c.Logger = discard()
 	})
 	db.SetMaxOpenConns(benchClients)
 	chat := queriestest.Chat(b, db, 1, 2)
@@ -55,7 +54,7 @@ func BenchmarkREST(b *testing.B) {
 	}
 	statements := capture(b, databaseURL)
 
-	position := func() string { return strconv.Itoa(11 + rand.IntN(messages-11)) } //nolint:gosec // a benchmark's dice
+	position := func() string { return strconv.Itoa(11 + rand.IntN(messages-11)) }
 	history := fmt.Sprintf("/messages/get-messages?chat_id=%d", chat)
 	for _, c := range []struct {
 		name      string
@@ -63,15 +62,23 @@ func BenchmarkREST(b *testing.B) {
 		statement string
 		variables []string
 	}{
-		{"history/newest", func() string { return history }, statements.history,
-			[]string{fmt.Sprint(chat), "9223372036854775807", "10"}},
-		{"history/deep", func() string { return history + "&before=" + strconv.Itoa(depth) }, statements.history,
-			[]string{fmt.Sprint(chat), strconv.Itoa(depth), "10"}},
-		{"history/random", func() string { return history + "&before=" + position() }, statements.history,
-			[]string{fmt.Sprint(chat), fmt.Sprintf("random(11, %d)", messages), "10"}},
+		{
+			"history/newest", func() string { return history }, statements.history,
+			[]string{fmt.Sprint(chat), "9223372036854775807", "10"},
+		},
+		{
+			"history/deep", func() string { return history + "&before=" + strconv.Itoa(depth) }, statements.history,
+			[]string{fmt.Sprint(chat), strconv.Itoa(depth), "10"},
+		},
+		{
+			"history/random", func() string { return history + "&before=" + position() }, statements.history,
+			[]string{fmt.Sprint(chat), fmt.Sprintf("random(11, %d)", messages), "10"},
+		},
 		{"chats", func() string { return "/chats/get-chats" }, statements.chats, []string{"1", "0", "1001"}},
-		{"chats/last_message", func() string { return "/chats/get-chats?include=last_message" }, statements.chatsLastMessage,
-			[]string{"1", "0", "1001"}},
+		{
+			"chats/last_message", func() string { return "/chats/get-chats?include=last_message" }, statements.chatsLastMessage,
+			[]string{"1", "0", "1001"},
+		},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -201,7 +208,7 @@ func barePerSecond(b *testing.B, databaseURL, statement string, variables []stri
 	schema := query.Get("search_path")
 	query.Del("search_path")
 	address.RawQuery = query.Encode()
-	command := exec.CommandContext(b.Context(), pgbench, "--no-vacuum", "--protocol=prepared", //nolint:gosec // our own arguments
+	command := exec.CommandContext(b.Context(), pgbench, "--no-vacuum", "--protocol=prepared",
 		"--client="+strconv.Itoa(benchClients), "--jobs=2", "--time=4", "--file="+file, address.String())
 	command.Env = append(os.Environ(), "PGOPTIONS=-c search_path="+schema)
 	output, err := command.CombinedOutput()

@@ -162,9 +162,11 @@ func (p *tab) requireQuiet(t *testing.T, server string) {
 	}
 }
 
+// requireRequested fails unless the page sent a request that begins like this.
 func (p *tab) requireRequested(t *testing.T, request string) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	require.True(t, slices.Contains(p.requests, request), "%s is not among %v", request, p.requests)
+	sent := slices.ContainsFunc(p.requests, func(r string) bool { return strings.HasPrefix(r, request) })
+	require.True(t, sent, "%s is not among %v", request, p.requests)
 }

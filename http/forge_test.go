@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"hash"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -50,9 +51,7 @@ func forgeSHA512(header, claims string) string {
 func signWith(t testing.TB, method jwt.SigningMethod, key any, headers map[string]any) string {
 	t.Helper()
 	token := jwt.NewWithClaims(method, jwt.MapClaims{"user_id": 1, "exp": time.Now().Add(time.Hour).Unix()})
-	for name, value := range headers {
-		token.Header[name] = value
-	}
+	maps.Copy(token.Header, headers)
 	signed, err := token.SignedString(key)
 	require.NoError(t, err)
 	return signed

@@ -115,7 +115,6 @@ func TestRemoteKeys(t *testing.T) {
 		}}})
 	}))
 	t.Cleanup(jwks.Close)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	b := start(t, func(c *rest.Config) { c.Algorithm, c.Key, c.JWKSURL = "RS256", "", jwks.URL })
 	good := signWith(t, jwt.SigningMethodRS256, keys["first"], map[string]any{"kid": "first"})
 

@@ -186,16 +186,20 @@ func TestNobodySeesWhatIsNotTheirs(t *testing.T) {
 	doc, _ := document(t)
 	calls := map[string][]func() answer{
 		"create_chat": {func() answer { return b.post(t, 3, "/chats/", `{"user_ids":[1,2]}`) }},
-		"get_chats": {func() answer { return b.get(t, 3, "/chats/get-chats?include=last_message") },
-			func() answer { return b.get(t, 3, "/chats/get-chats?cursor="+theirs) }},
+		"get_chats": {
+			func() answer { return b.get(t, 3, "/chats/get-chats?include=last_message") },
+			func() answer { return b.get(t, 3, "/chats/get-chats?cursor="+theirs) },
+		},
 		"get_chat":    {func() answer { return b.get(t, 3, "/chats/"+chat) }},
 		"update_user": {func() answer { return b.post(t, 3, "/chats/update-chat-related-user", `{"id":1,"username":"three"}`) }},
-		"get_messages": {func() answer { return b.get(t, 3, "/messages/get-messages?chat_id="+chat) },
+		"get_messages": {
+			func() answer { return b.get(t, 3, "/messages/get-messages?chat_id="+chat) },
 			func() answer { return b.get(t, 3, "/messages/get-messages?chat_id="+chat+"&cursor="+theirs) },
 			func() answer { return b.get(t, 3, "/messages/get-messages?chat_id="+chat+"&around=5") },
 			func() answer {
 				return b.get(t, 3, "/messages/get-messages?cursor="+theirs+"&chat_id="+b.create(t, 3, 4))
-			}},
+			},
+		},
 		"get_message": {func() answer { return b.get(t, 3, "/messages/"+chat+"-1") }, func() answer { return b.get(t, 3, "/messages/"+chat+"-999") }},
 	}
 	want := map[string]int{"create_chat": 403, "get_chat": 404, "update_user": 403, "get_message": 404}

@@ -32,19 +32,20 @@ type remoteKeys struct {
 	url       string
 	algorithm string
 	log       *slog.Logger
+	transport *http.Transport
 	cancel    context.CancelFunc
 	keys      keyfunc.Keyfunc
 }
 
 func newRemoteKeys(c Config) *remoteKeys {
-	return &remoteKeys{url: c.JWKSURL, algorithm: c.Algorithm, log: c.Logger}
+	return &remoteKeys{url: c.JWKSURL, algorithm: c.Algorithm, log: c.Logger, transport: &http.Transport{}}
 }
 
 // start reads the keys. That they cannot be read now is no reason not to start.
 func (k *remoteKeys) start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{k.url}, keyfunc.Override{
-		Client:            &http.Client{Transport: &cappedTransport{http.DefaultTransport, keysMaxBytes}, Timeout: keysTimeout},
+		Client:            &http.Client{Transport: &cappedTransport{k.transport, keysMaxBytes}, Timeout: keysTimeout},
 		HTTPTimeout:       keysTimeout,
 		RefreshInterval:   keysMaxAge,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(keysMinAge), 1),
@@ -68,6 +69,7 @@ func (k *remoteKeys) stop() {
 	if k.cancel != nil {
 		k.cancel()
 	}
+	k.transport.CloseIdleConnections()
 }
 
 func (k *remoteKeys) key(ctx context.Context, token *jwt.Token) (any, error) {

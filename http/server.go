@@ -82,7 +82,7 @@ func (s *Server) prepareAPI() error {
 // Listen binds the address and starts the readiness checks. Afterwards Addr and
 // URL are known.
 func (s *Server) Listen() error {
-	listener, err := net.Listen("tcp", s.cfg.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listening for HTTP: %w", err)
 	}
@@ -156,8 +156,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // registered is a metric that a registry holds already, or now.
 func registered[C prometheus.Collector](registry prometheus.Registerer, collector C) (C, error) {
 	err := registry.Register(collector)
-	var already prometheus.AlreadyRegisteredError
-	if errors.As(err, &already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if existing, ok := already.ExistingCollector.(C); ok {
 			return existing, nil
 		}

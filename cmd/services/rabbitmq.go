@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"time"
 
@@ -92,23 +91,16 @@ func guestAt(address string) string {
 }
 
 func dial(ctx context.Context, address string) error {
-	const handshakeTimeout = 10 * time.Second
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
 
-	conn, err := amqp.DialConfig(address, amqp.Config{Dial: func(network, address string) (net.Conn, error) {
-		dialer := net.Dialer{Timeout: handshakeTimeout}
-
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // comes back out of DialConfig, wrapped below
-		}
-		// For the handshake; the library lifts it afterwards.
-		return conn, conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	}})
+	conn, err := amqp.DialConfig(address, amqp.Config{Dial: amqp.DefaultDial(10 * time.Second)})
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
 
-	if err := conn.Close(); err != nil && !errors.Is(err, amqp.ErrClosed) {
+	if err := conn.Close(); err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
 

@@ -13,7 +13,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// handshakeTimeout bounds one try to connect while the server starts.
+// handshakeTimeout bounds one try to connect, the whole handshake included.
 const handshakeTimeout = 10 * time.Second
 
 // RabbitMQConfig says where and how a private RabbitMQ server runs.
@@ -206,17 +206,8 @@ func (r *RabbitMQ) start(ctx context.Context) error {
 	return r.ready(ctx, r.probe)
 }
 
-func (r *RabbitMQ) probe(ctx context.Context) error {
-	conn, err := amqp.DialConfig(r.URL(), amqp.Config{Dial: func(network, address string) (net.Conn, error) {
-		dialer := net.Dialer{}
-
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err != nil {
-			return nil, err //nolint:wrapcheck // comes back out of DialConfig, wrapped below
-		}
-		// For the handshake; the library lifts it afterwards.
-		return conn, conn.SetDeadline(time.Now().Add(handshakeTimeout))
-	}})
+func (r *RabbitMQ) probe(context.Context) error {
+	conn, err := amqp.DialConfig(r.URL(), amqp.Config{Dial: amqp.DefaultDial(handshakeTimeout)})
 	if err != nil {
 		return fmt.Errorf("connecting: %w", err)
 	}
