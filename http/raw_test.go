@@ -88,13 +88,13 @@ func TestFraming(t *testing.T) {
 		"a space before the colon":                {get + "X-A : a\r\n" + done, []int{400}},
 		"a line break smuggled into an origin":    {get + "Origin: http://localhost:3000\rX: y\r\n" + done, []int{400}},
 		"a line break smuggled into a request id": {get + "X-Request-Id: a\rb\r\n" + done, []int{400}},
-		"two hosts":                               {get + "Host: other\r\n" + done, []int{400}},
-		"HTTP/3.0":                                {"GET /healthz HTTP/3.0\r\n" + done, []int{505}},
-		"a malformed path":                        {"GET /chats/%zz HTTP/1.1\r\n" + done, []int{400}},
-		"CONNECT with a path":                     {"CONNECT /chats/ HTTP/1.1\r\n" + done, []int{405}},
-		"CONNECT with a host":                     {"CONNECT other:80 HTTP/1.1\r\n" + done, []int{404}},
-		"another host in the request line":        {"GET http://other/healthz HTTP/1.1\r\n" + done, []int{200}},
-		"OPTIONS *":                               {"OPTIONS * HTTP/1.1\r\n" + done, []int{200}},
+		"HTTP/3.0":                         {"GET /healthz HTTP/3.0\r\n" + done, []int{505}},
+		"a malformed path":                 {"GET /chats/%zz HTTP/1.1\r\n" + done, []int{400}},
+		"CONNECT with a path":              {"CONNECT /chats/ HTTP/1.1\r\n" + done, []int{405}},
+		"CONNECT with a host":              {"CONNECT other:80 HTTP/1.1\r\n" + done, []int{404}},
+		"another host in the request line": {"GET http://other/healthz HTTP/1.1\r\n" + done, []int{200}},
+		"OPTIONS *":                        {"OPTIONS * HTTP/1.1\r\n" + done, []int{200}},
+		"two hosts":                        {get + "Host: other\r\n" + done, []int{400}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -125,8 +126,8 @@ func NewOutbox(cfg OutboxConfig) (*Outbox, error) {
 // Middleware implements message.HandlerMiddleware.
 func (o *Outbox) Middleware(next message.HandlerFunc) message.HandlerFunc {
 	run := o.transaction(next)
-	for i := len(o.cfg.Around) - 1; i >= 0; i-- {
-		run = o.cfg.Around[i](run)
+	for _, v := range slices.Backward(o.cfg.Around) {
+		run = v(run)
 	}
 	o.started.Store(true)
 	go o.work(run)

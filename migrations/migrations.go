@@ -101,8 +101,7 @@ func (h history) downTo(ctx context.Context, db *sql.DB, version int64) ([]Appli
 	}
 	results, err := provider.DownTo(ctx, version)
 	if err != nil {
-		var partial *goose.PartialError
-		if errors.As(err, &partial) {
+		if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 			results = partial.Applied
 		}
 		err = fmt.Errorf("rolling back to version %d: %w", version, cause(err))
@@ -136,8 +135,7 @@ func applied(result *goose.MigrationResult) Applied {
 // cause takes goose's wrapping off, which repeats the version and says less
 // than ours.
 func cause(err error) error {
-	var partial *goose.PartialError
-	if errors.As(err, &partial) {
+	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		return fmt.Errorf("%s: %w", path.Base(partial.Failed.Source.Path), partial.Err)
 	}
 	return err

@@ -89,8 +89,7 @@ func isolates(err error) bool {
 // condemn makes the permanent failure of a message that failed alone, while
 // the database was healthy.
 func condemn(err error) error {
-	var panicked *middleware.PanicError
-	if errors.As(err, &panicked) {
+	if panicked, ok := errors.AsType[*middleware.PanicError](err); ok {
 		return &handlers.Failure{Stage: stageHandling, Code: "panic", Detail: panicked.Error()}
 	}
 	return &handlers.Failure{Stage: stageHandling, Code: "data_error", Detail: fmt.Sprintf("the database refuses a value: %v", err)}

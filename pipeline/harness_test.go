@@ -38,6 +38,15 @@ func brokerURL() string {
 	return "amqp://guest:guest@127.0.0.1:5672/"
 }
 
+// brokerUser is whom the broker knows us as: it refuses messages under another
+// name.
+func brokerUser(t testing.TB) string {
+	t.Helper()
+	uri, err := amqp.ParseURI(brokerURL())
+	require.NoError(t, err)
+	return uri.Username
+}
+
 // bench is one test's own corner of the servers: a schema, and names for its
 // exchanges and queues.
 type bench struct {

@@ -254,8 +254,7 @@ func (p *Pipeline) park(ctx context.Context, msg *message.Message, reason error)
 	if err := p.parker.park(ctx, msg, reason); err != nil {
 		return err
 	}
-	var failure *handlers.Failure
-	if errors.As(reason, &failure) {
+	if failure, ok := errors.AsType[*handlers.Failure](reason); ok {
 		p.metrics.parked(failure.Code)
 		p.cfg.Logger.Warn("a message went to the poison queue",
 			"stage", failure.Stage, "code", failure.Code, "detail", failure.Detail)

@@ -175,16 +175,14 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 		logger:  s.cfg.Logger.With("queue", topic),
 	}
 	s.rewinds[sub] = struct{}{}
-	s.subscriptions.Add(1)
-	go func() {
-		defer s.subscriptions.Done()
+	s.subscriptions.Go(func() {
 		defer func() {
 			s.mu.Lock()
 			delete(s.rewinds, sub)
 			s.mu.Unlock()
 		}()
 		sub.run(ctx)
-	}()
+	})
 	return sub.out, nil
 }
 

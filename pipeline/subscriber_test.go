@@ -163,7 +163,7 @@ func TestHeadersAndPropertiesOfAnyKindComeThrough(t *testing.T) {
 		}},
 		"odd properties": {
 			ContentType: "text/✉", ContentEncoding: "gzip", Priority: 200, CorrelationId: "c", ReplyTo: "r", Expiration: "3600000",
-			MessageId: strings.Repeat("i", 255), Timestamp: at, Type: "t", UserId: "guest", AppId: "a",
+			MessageId: strings.Repeat("i", 255), Timestamp: at, Type: "t", UserId: brokerUser(t), AppId: "a",
 		},
 		"a time before all times": {Timestamp: time.Unix(-62135596800, 0)},
 		"a time after all times":  {Timestamp: time.Unix(1<<62, 0)},

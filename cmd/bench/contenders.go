@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,9 +85,7 @@ func (s settings) ourService(service, dir string) func(*arena.Ground) (process.C
 			// The REST API has no part in this, and its port may be taken.
 			"COMPONENTS": "pipeline,relay", "HTTP_ADDR": "127.0.0.1:0",
 		}
-		for name, value := range s.Environment {
-			env[name] = value
-		}
+		maps.Copy(env, s.Environment)
 		command := process.Command{Path: service, Args: []string{"serve"}, Dir: dir}
 		for name, value := range env {
 			command.Env = append(command.Env, name+"="+value)

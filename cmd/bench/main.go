@@ -36,7 +36,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// A second signal ends the process at once, and with it the servers.
 	context.AfterFunc(ctx, stop)
-	code := exitFailed
+	var code int
 	if name, ok := asChild(os.Args[1:]); ok {
 		code = runChild(ctx, name, os.Getenv(setupVariable), os.Stderr)
 	} else {

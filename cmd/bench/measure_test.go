@@ -28,13 +28,17 @@ func TestSortSamples(t *testing.T) {
 	t.Parallel()
 	b := &bench{settings: settings{Queues: names{"quorum", "classic"}}}
 	samples := []report.Sample{
-		{Queue: "classic", Contender: "A", Round: 1}, {Queue: "quorum", Contender: "C", Round: 1},
-		{Queue: "quorum", Contender: "A", Round: 2}, {Queue: "quorum", Contender: "A", Round: 1},
+		{Queue: "classic", Contender: "A", Round: 1},
+		{Queue: "quorum", Contender: "C", Round: 1},
+		{Queue: "quorum", Contender: "A", Round: 2},
+		{Queue: "quorum", Contender: "A", Round: 1},
 	}
 	b.sort(samples)
 	require.Equal(t, []report.Sample{
-		{Queue: "quorum", Contender: "A", Round: 2}, {Queue: "quorum", Contender: "A", Round: 1},
-		{Queue: "quorum", Contender: "C", Round: 1}, {Queue: "classic", Contender: "A", Round: 1},
+		{Queue: "quorum", Contender: "A", Round: 2},
+		{Queue: "quorum", Contender: "A", Round: 1},
+		{Queue: "quorum", Contender: "C", Round: 1},
+		{Queue: "classic", Contender: "A", Round: 1},
 	}, samples, "by queue and contender, rounds as they were")
 }
 

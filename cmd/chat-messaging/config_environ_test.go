@@ -70,8 +70,11 @@ func TestEveryVerbReadsTheFile(t *testing.T) {
 	t.Parallel()
 	broken := writeFile(t, "'\n")
 	for _, args := range [][]string{
-		{"migrate", "up"}, {"migrate", "down", "--yes"}, {"migrate", "status"},
-		{"token", "--user", "1"}, {"healthcheck"},
+		{"migrate", "up"},
+		{"migrate", "down", "--yes"},
+		{"migrate", "status"},
+		{"token", "--user", "1"},
+		{"healthcheck"},
 	} {
 		got := execute(t, nil, append(args, "--env-file", broken)...)
 		if got.code != exitFailed || !strings.Contains(got.stderr, "reading settings") {

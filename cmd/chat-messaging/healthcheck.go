@@ -86,8 +86,7 @@ func checkHealth(ctx context.Context, target string) error {
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		var withURL *url.Error // which repeats the whole URL
-		if errors.As(err, &withURL) {
+		if withURL, ok := errors.AsType[*url.Error](err); ok {
 			err = withURL.Err
 		}
 		return fmt.Errorf("asking %s for health: %w", redactURL(target), err)

@@ -31,7 +31,7 @@ SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.`,
 			}
 			logger := newLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
 			for _, warning := range cfg.Warnings() {
-				logger.Warn(warning)
+				logger.Warn("a setting is not fit for production", "reason", warning)
 			}
 			logger.Info("configuration", "config", cfg)
 			app, err := newApp(cfg, logger)

@@ -223,8 +223,10 @@ func (w *watcher) print(ctx context.Context, text string) error {
 		text = string(msg.Payload)
 	}
 	if _, err := fmt.Fprintln(w.out, text); err != nil {
-		w.done() // nobody reads us any more
-		return nil
+		// Nobody reads us any more: that ends the watching, and is no fault of the
+		// event's.
+		w.done()
+		return nil //nolint:nilerr // see above
 	}
 	w.events++
 	if w.seen != nil {

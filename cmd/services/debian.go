@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// debianPackages are the packages of both servers.
-const debianPackages = "postgresql rabbitmq-server"
+// debianPackages are the packages of both servers, and of the tests' browser.
+const debianPackages = "postgresql rabbitmq-server chromium"
 
 //go:embed install.sh
 var installScript string
@@ -31,7 +31,7 @@ func (s *setup) installMissing(ctx context.Context, installed func() error, pack
 	return installed()
 }
 
-// install installs Debian packages of servers without starting the servers.
+// install installs Debian packages without starting servers that are in them.
 func (s *setup) install(ctx context.Context, packages string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return errors.New("installing: there is no apt-get, so this is not Debian or Ubuntu; " +

@@ -26,11 +26,12 @@ import (
 const usage = `Prepares PostgreSQL and RabbitMQ for the chat service.
 
   services up [--binaries]       find or start both, print their addresses for the shell
-                                 --binaries: also make sure that private servers can be
-                                 started for fault tests, installing them if need be
+                                 --binaries: also make sure that the tests can start private
+                                 servers and a browser, installing them if need be
   services down [--delete-data]  stop the servers that "up" started
   services status                tell what "up" would use now
-  services install               install the servers' programs (Debian packages), start nothing
+  services install               install the programs of both (Debian packages) and the browser
+                                 of the tests, start nothing
 `
 
 func main() {
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, out, messages io.Writer) error {
 
 	flags := flag.NewFlagSet("services "+verb, flag.ContinueOnError)
 	flags.SetOutput(messages)
-	binaries := flags.Bool("binaries", false, "also make sure that private servers can be started")
+	binaries := flags.Bool("binaries", false, "also make sure that private servers and a browser can be started")
 	deleteData := flags.Bool("delete-data", false, "delete what the stopped servers stored")
 
 	if err := flags.Parse(args); err != nil {

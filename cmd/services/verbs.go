@@ -35,12 +35,8 @@ func (s *setup) up(ctx context.Context, out io.Writer, binaries bool) error {
 	}
 
 	if binaries {
-		err := errors.Join(
-			s.installMissing(ctx, instance.PostgresInstalled, "postgresql"),
-			s.installMissing(ctx, instance.RabbitMQInstalled, "rabbitmq-server"),
-		)
-		if err != nil {
-			return fmt.Errorf("the fault tests start servers of their own, and their programs are missing: %w", err)
+		if err := s.installForTests(ctx); err != nil {
+			return err
 		}
 	}
 

@@ -95,7 +95,7 @@ func (g *ground) take(n int) map[string]int {
 				ClientMessageID string `json:"client_message_id"`
 			}
 			require.NoError(g.t, json.Unmarshal(event.Body, &content))
-			require.Equal(g.t, uint8(amqp.Persistent), event.DeliveryMode)
+			require.Equal(g.t, amqp.Persistent, event.DeliveryMode)
 			found[content.ClientMessageID]++
 		case <-timeout:
 			require.FailNow(g.t, "events are missing", "%d messages have one", len(found))
