@@ -19,7 +19,7 @@ func parsePositive[T string | []byte](text T) (int64, bool) {
 		}
 		n = n*10 + uint64(digit)
 	}
-	return int64(n), n <= math.MaxInt64 //nolint:gosec // the second result says whether it fits
+	return int64(n), n <= math.MaxInt64
 }
 
 // parsePositiveNumber reads a JSON number that is a positive int64 in whatever
@@ -63,7 +63,7 @@ func parsePositiveNumber(number []byte) (int64, bool) {
 		return 0, false
 	}
 	n = shift(n, exponent)
-	return int64(n), n <= math.MaxInt64
+	return int64(n), n <= math.MaxInt64 //nolint:gosec // the second result says whether it fits
 }
 
 // shift appends decimal zeros to n. The caller sees to it that they fit.

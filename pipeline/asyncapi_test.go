@@ -160,7 +160,7 @@ func TestWhatTheServiceSendsIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 		amqp.Publishing{Body: []byte(say(chat, 3, 2, "m-2", "let me in"))},
 		amqp.Publishing{Body: []byte("not JSON")},
 		amqp.Publishing{
-			Body: []byte(`{"sender_id":{}}`), Expiration: "3600000", UserId: "guest", DeliveryMode: amqp.Persistent,
+			Body: []byte(`{"sender_id":{}}`), Expiration: "3600000", UserId: brokerUser(t), DeliveryMode: amqp.Persistent,
 			Headers: amqp.Table{"CC": []any{"elsewhere"}, "own": int32(1), "large": strings.Repeat("x", 60<<10), "larger": strings.Repeat("x", 60<<10)},
 		},
 	)

@@ -36,7 +36,7 @@ func Start(c Command) (*Child, error) {
 	said := &tail{}
 	child := &Child{
 		name: filepath.Base(c.Path),
-		//nolint:gosec,noctx // our own programs; Stop ends them in order
+		//nolint:noctx // our own programs; Stop ends them in order
 		cmd:   exec.Command(c.Path, c.Args...),
 		said:  said,
 		ended: make(chan struct{}),
