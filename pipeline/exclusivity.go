@@ -27,6 +27,9 @@ const (
 	Shared Exclusivity = "shared"
 )
 
+// errUntold: the broker answers, but in a way that tells nothing of the queue.
+var errUntold = errors.New("the broker does not tell a queue's arguments")
+
 // maxArguments bounds the questions that inspectQueue asks.
 const maxArguments = 24
 
@@ -67,7 +70,7 @@ func inspectQueue(ctx context.Context, conn *Connection, queue string) (amqp.Tab
 		}
 		found := inequivalent.FindStringSubmatch(amqpErr.Reason)
 		if found == nil {
-			return nil, fmt.Errorf("inspecting queue %q: unexpected answer: %w", queue, err)
+			return nil, fmt.Errorf("inspecting queue %q: %w: %w", queue, errUntold, err)
 		}
 		if found[3] == "" {
 			delete(args, found[1])
@@ -75,7 +78,7 @@ func inspectQueue(ctx context.Context, conn *Connection, queue string) (amqp.Tab
 		}
 		args[found[1]] = argumentValue(found[2], found[3])
 	}
-	return nil, fmt.Errorf("inspecting queue %q: still refused after %d corrections", queue, maxArguments)
+	return nil, fmt.Errorf("inspecting queue %q: %w: still refused after %d corrections", queue, errUntold, maxArguments)
 }
 
 // verifyInspection makes sure that the broker compares at all: a wrong argument
@@ -91,10 +94,13 @@ func verifyInspection(ctx context.Context, conn *Connection, queue string, args 
 		_, err := ch.QueueDeclare(queue, true, false, false, false, wrong)
 		return err
 	})
-	if hasCode(err, amqp.PreconditionFailed) {
+	switch {
+	case hasCode(err, amqp.PreconditionFailed):
 		return nil
+	case err != nil:
+		return fmt.Errorf("inspecting queue %q: %w", queue, err)
 	}
-	return fmt.Errorf("inspecting queue %q: the broker does not compare arguments", queue)
+	return fmt.Errorf("inspecting queue %q: %w: it does not compare them", queue, errUntold)
 }
 
 func argumentValue(value, kind string) any {

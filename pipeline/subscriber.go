@@ -222,7 +222,8 @@ type subscription struct {
 	rewind  chan error
 	logger  *slog.Logger
 
-	exclusivity Exclusivity // how the last channel was kept exclusive
+	exclusivity Exclusivity // how the queue is kept to one consumer, once inspected
+	inspected   bool        // and the queue has not been away since
 }
 
 // run consumes on one channel after the other.
@@ -257,6 +258,7 @@ func (s *subscription) run(ctx context.Context) {
 			pauses.Reset()
 			pause = standbyInterval
 		} else {
+			s.inspected = false // whatever happened, the queue may be another one now
 			s.logger.Warn("consuming was interrupted", "err", err, "pause", pause)
 		}
 		timer := time.NewTimer(pause)

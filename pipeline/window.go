@@ -130,20 +130,15 @@ func (s *subscription) claim(ctx context.Context) (mode Exclusivity, release fun
 	if !s.cfg.Exclusive {
 		return Shared, func() {}, nil, nil
 	}
-	args, err := inspectQueue(ctx, s.cfg.Connection, s.topic)
-	if err != nil {
-		s.logger.Warn("cannot tell the queue's arguments, so an advisory lock keeps it to one consumer", "err", err)
-		mode = AdvisoryLock
-	} else {
-		mode = exclusivityOf(args)
-	}
-	if mode != s.exclusivity {
-		s.exclusivity = mode
-		s.logger.Info("one instance at a time consumes the queue", "by", string(mode), "arguments", fmt.Sprint(args))
-		if err == nil && args["x-queue-type"] != QueueQuorum {
-			s.logger.Warn("the queue is a classic one: messages that producers did not mark persistent are lost when the broker restarts")
+	// A standby asks every second: looking each time would fill the broker's log
+	// with the declarations that it refuses.
+	if !s.inspected {
+		if mode, err = s.inspect(ctx); err != nil {
+			return "", nil, nil, err
 		}
+		s.exclusivity, s.inspected = mode, true
 	}
+	mode = s.exclusivity
 	if mode != AdvisoryLock {
 		return mode, func() {}, nil, nil
 	}
@@ -164,6 +159,27 @@ func (s *subscription) claim(ctx context.Context) (mode Exclusivity, release fun
 		watchLock(watch, lock, lostCh)
 	}()
 	return mode, func() { cancel(); <-done }, lostCh, nil
+}
+
+// inspect finds out by the queue's arguments how it is kept to one consumer.
+func (s *subscription) inspect(ctx context.Context) (Exclusivity, error) {
+	args, err := inspectQueue(ctx, s.cfg.Connection, s.topic)
+	mode := exclusivityOf(args)
+	switch {
+	case errors.Is(err, errUntold) || hasCode(err, amqp.AccessRefused):
+		s.logger.Warn("cannot tell the queue's arguments, so an advisory lock keeps it to one consumer", "err", err)
+		mode = AdvisoryLock
+	case err != nil:
+		return "", err
+	}
+	if mode == s.exclusivity {
+		return mode, nil
+	}
+	s.logger.Info("one instance at a time consumes the queue", "by", string(mode), "arguments", fmt.Sprint(args))
+	if err == nil && args["x-queue-type"] != QueueQuorum {
+		s.logger.Warn("the queue is a classic one: messages that producers did not mark persistent are lost when the broker restarts")
+	}
+	return mode, nil
 }
 
 func watchLock(ctx context.Context, lock Lock, lost chan<- struct{}) {
