@@ -54,7 +54,7 @@ the service should refuse.`,
 			}
 			started := time.Now()
 			n, err := sendAll(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), "warn", "text"), lines)
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d messages confirmed in %s\n", n, time.Since(started).Round(time.Millisecond))
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s confirmed in %s\n", counted(n, "message"), time.Since(started).Round(time.Millisecond))
 			return err
 		},
 	}
@@ -204,4 +204,12 @@ func readWindow(next lineSource) ([]*message.Message, error) {
 // numbered puts n in the place of %d; the text is not a format otherwise.
 func numbered(text string, n int) string {
 	return strings.ReplaceAll(text, "%d", strconv.Itoa(n))
+}
+
+// counted is the number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }

@@ -52,7 +52,7 @@ With DELIVERY_ROUTING=user name the users whose events to watch.`,
 			}
 			w := &watcher{options: o, out: cmd.OutOrStdout()}
 			err = w.watch(cmd.Context(), cfg, newLogger(cmd.ErrOrStderr(), "warn", "text"), nil)
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%d events, %d repeated dispatches dropped\n", w.events, w.dropped)
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s, %d repeated dispatches dropped\n", counted(w.events, "event"), w.dropped)
 			return err
 		},
 	}
