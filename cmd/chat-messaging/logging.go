@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 
@@ -62,11 +63,49 @@ func unifyAttr(groups []string, attr slog.Attr) slog.Attr {
 // watermillLogger lets Watermill log through logger, a step more quietly: what
 // it calls information is the inner life of its router.
 func watermillLogger(logger *slog.Logger) watermill.LoggerAdapter {
-	return watermill.NewSlogLoggerWithLevelMapping(
-		logger.With("component", "watermill"),
-		map[slog.Level]slog.Level{
-			slog.LevelInfo:  slog.LevelDebug,
-			slog.LevelDebug: watermill.LevelTrace,
-		},
-	)
+	enabled := func(level slog.Level) bool { return logger.Enabled(context.Background(), level) }
+	return &routerLogger{
+		LoggerAdapter: watermill.NewSlogLoggerWithLevelMapping(
+			logger.With("component", "watermill"),
+			map[slog.Level]slog.Level{
+				slog.LevelInfo:  slog.LevelDebug,
+				slog.LevelDebug: watermill.LevelTrace,
+			},
+		),
+		info:  enabled(slog.LevelDebug),
+		debug: enabled(watermill.LevelTrace),
+	}
+}
+
+// routerLogger leaves out what nobody would see before its fields are put
+// together: the router has two traces for every message.
+type routerLogger struct {
+	watermill.LoggerAdapter
+	info, debug bool // what the router calls so is written
+}
+
+// Info implements watermill.LoggerAdapter.
+func (l *routerLogger) Info(msg string, fields watermill.LogFields) {
+	if l.info {
+		l.LoggerAdapter.Info(msg, fields)
+	}
+}
+
+// Debug implements watermill.LoggerAdapter.
+func (l *routerLogger) Debug(msg string, fields watermill.LogFields) {
+	if l.debug {
+		l.LoggerAdapter.Debug(msg, fields)
+	}
+}
+
+// Trace implements watermill.LoggerAdapter.
+func (l *routerLogger) Trace(msg string, fields watermill.LogFields) {
+	if l.debug {
+		l.LoggerAdapter.Trace(msg, fields)
+	}
+}
+
+// With implements watermill.LoggerAdapter.
+func (l *routerLogger) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return &routerLogger{LoggerAdapter: l.LoggerAdapter.With(fields), info: l.info, debug: l.debug}
 }
