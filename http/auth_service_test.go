@@ -94,7 +94,7 @@ func TestAuthServiceAway(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, b.post(t, 1, "/chats/", `{"user_ids":[1,3]}`).status)
 	}
 	require.LessOrEqual(t, b.auth.timesAsked(), 1+5, "after five failures it is left alone")
-	skipped, _ := b.metric(t, `auth_service_requests_total{outcome="skipped"}`)
+	skipped, _ := b.metric(t, `chat_messaging_auth_service_requests_total{outcome="skipped"}`)
 	require.Positive(t, skipped)
 
 	b.auth.answerWith(nil)

@@ -47,8 +47,8 @@ func BenchmarkREST(b *testing.B) {
 	db := queriestest.Open(b, databaseURL, true)
 	s := startOn(b, db, func(c *rest.Config) {
 		c.Logger = discard()
+		c.DB.SetMaxOpenConns(benchClients + 4) // four are not for requests
 	})
-	db.SetMaxOpenConns(benchClients)
 	chat := queriestest.Chat(b, db, 1, 2)
 	fill(b, db, chat, messages)
 	for other := int64(3); other < 22; other++ {

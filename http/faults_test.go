@@ -83,7 +83,7 @@ func TestPanic(t *testing.T) {
 		require.Equal(t, "urn:chat-messaging:problem:internal", a.problem(t).Type)
 		require.NotEmpty(t, a.header.Get("Access-Control-Allow-Origin"))
 	}
-	panics, _ := b.metric(t, "http_panics_total")
+	panics, _ := b.metric(t, "chat_messaging_http_panics_total")
 	require.InEpsilon(t, 2, panics, 0)
 	require.Contains(t, b.logs.String(), `"handler panicked"`)
 }
@@ -141,7 +141,7 @@ func TestClientGone(t *testing.T) {
 	cancel()
 	<-done
 	require.Eventually(t, func() bool {
-		gone, _ := b.metric(t, `http_requests_total{method="GET",route="get_chat",status="499"}`)
+		gone, _ := b.metric(t, `chat_messaging_http_requests_total{method="GET",route="get_chat",status="499"}`)
 		return gone == 1
 	}, 5*time.Second, 20*time.Millisecond, "the query ends with the client")
 	require.NoError(t, tx.Rollback())
@@ -189,7 +189,7 @@ func TestHealth(t *testing.T) {
 	require.Nil(t, down.Checks["database"].Reason)
 	require.Equal(t, before.Checks["database"].Since, down.Checks["database"].Since)
 	require.Greater(t, down.Checks["broker"].Since, before.Checks["broker"].Since)
-	value, _ := b.metric(t, `ready{check="broker"}`)
+	value, _ := b.metric(t, `chat_messaging_ready{check="broker"}`)
 	require.Zero(t, value)
 
 	<-fault

@@ -25,23 +25,23 @@ func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	m := &metrics{handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})}
 	var errs [6]error
 	m.requests, errs[0] = registered(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "http_requests_total", Help: "Requests answered, by route, method and status.",
+		Name: "chat_messaging_http_requests_total", Help: "Requests answered, by route, method and status.",
 	}, []string{"route", "method", "status"}))
 	m.duration, errs[1] = registered(registry, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "http_request_duration_seconds", Help: "Time from a request's headers to the end of its answer, by route.",
+		Name: "chat_messaging_http_request_duration_seconds", Help: "Time from a request's headers to the end of its answer, by route.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
 	}, []string{"route"}))
 	m.inProgress, errs[2] = registered(registry, prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "http_requests_in_progress", Help: "Requests being answered.",
+		Name: "chat_messaging_http_requests_in_progress", Help: "Requests being answered.",
 	}))
 	m.panics, errs[3] = registered(registry, prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "http_panics_total", Help: "Handlers that panicked. Any is a bug.",
+		Name: "chat_messaging_http_panics_total", Help: "Handlers that panicked. Any is a bug.",
 	}))
 	m.auth, errs[4] = registered(registry, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "auth_service_requests_total", Help: "Requests to the auth service, by outcome.",
+		Name: "chat_messaging_auth_service_requests_total", Help: "Requests to the auth service, by outcome.",
 	}, []string{"outcome"}))
 	m.ready, errs[5] = registered(registry, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "ready", Help: "1 while the readiness check passes, by check.",
+		Name: "chat_messaging_ready", Help: "1 while the readiness check passes, by check.",
 	}, []string{"check"}))
 	for _, err := range errs {
 		if err != nil {

@@ -137,8 +137,8 @@ func TestTimeouts(t *testing.T) {
 		_, err = io.WriteString(conn, strings.Repeat(text, requests))
 		require.NoError(t, err)
 		require.Eventually(t, func() bool {
-			_, probe := b.metric(t, "http_requests_in_progress")
-			done, _ := b.metric(t, `http_requests_total{method="GET",route="get_messages",status="200"}`)
+			_, probe := b.metric(t, "chat_messaging_http_requests_in_progress")
+			done, _ := b.metric(t, `chat_messaging_http_requests_total{method="GET",route="get_messages",status="200"}`)
 			return done > 0 && probe == 1
 		}, 15*time.Second, 50*time.Millisecond, "the server must give up")
 		require.Less(t, len(statuses(t, conn)), requests)
@@ -154,7 +154,7 @@ func (b *bundle) metric(t testing.TB, series string) (value, inProgress float64)
 		if rest, ok := strings.CutPrefix(line, series+" "); ok {
 			value, _ = strconv.ParseFloat(strings.TrimSpace(rest), 64)
 		}
-		if rest, ok := strings.CutPrefix(line, "http_requests_in_progress "); ok {
+		if rest, ok := strings.CutPrefix(line, "chat_messaging_http_requests_in_progress "); ok {
 			inProgress, _ = strconv.ParseFloat(strings.TrimSpace(rest), 64)
 		}
 	}

@@ -137,7 +137,8 @@ func requireAgreement(t *testing.T, s *service, events <-chan event, kinds []kin
 		}
 	}
 	gotEvents := map[string]int{}
-	ids := map[string]string{}
+	ids := map[string]string{}     // event by id
+	stories := map[string]string{} // id by message
 	for _, e := range next(t, events, sum(wantEvents)) {
 		code := ""
 		if e.RejectCode != nil {
@@ -148,6 +149,13 @@ func requireAgreement(t *testing.T, s *service, events <-chan event, kinds []kin
 			require.Equal(t, other, e.raw, "one id, two events")
 		}
 		ids[e.MessageID] = e.raw
+		if e.Status == "delivered" {
+			key := fmt.Sprint(e.SenderID, " ", *e.ClientMessageID)
+			if other, again := stories[key]; again {
+				require.Equal(t, other, e.MessageID, "one message, two event ids")
+			}
+			stories[key] = e.MessageID
+		}
 	}
 	require.Equal(t, wantEvents, gotEvents)
 

@@ -92,7 +92,7 @@ type Page struct {
 
 // ListChats returns the chats of a user that have at least one message, by id.
 func (r *Reader) ListChats(ctx context.Context, user int64, p Page) ([]UserChat, error) {
-	return within(ctx, func(ctx context.Context) ([]UserChat, error) {
+	return within(ctx, r, func(ctx context.Context) ([]UserChat, error) {
 		statement := listChatsStatement
 		if p.LastMessage {
 			statement = listChatsLastMessageStatement
@@ -114,7 +114,7 @@ func (r *Reader) ListChats(ctx context.Context, user int64, p Page) ([]UserChat,
 // UserChat reads one chat with its last message. It returns ErrNotFound if there
 // is no such chat.
 func (r *Reader) UserChat(ctx context.Context, id int64) (*UserChat, error) {
-	return within(ctx, func(ctx context.Context) (*UserChat, error) {
+	return within(ctx, r, func(ctx context.Context) (*UserChat, error) {
 		var found *UserChat
 		row := userChatRow{lastMessage: true}
 		err := r.each(ctx, userChatStatement, []any{id}, func(rows *sql.Rows) error {
@@ -139,7 +139,7 @@ func (r *Reader) FindChat(ctx context.Context, members []int64) (*UserChat, time
 		chat *UserChat
 		now  time.Time
 	}
-	a, err := within(ctx, func(ctx context.Context) (answer, error) {
+	a, err := within(ctx, r, func(ctx context.Context) (answer, error) {
 		var a answer
 		err := r.each(ctx, findChatStatement, []any{pq.Array(members)}, func(rows *sql.Rows) error {
 			var micros int64

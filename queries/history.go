@@ -108,7 +108,7 @@ func (r *Reader) Message(ctx context.Context, chatID, seq int64) (*History, erro
 }
 
 func (r *Reader) history(ctx context.Context, chatID int64, limit int, statement string, bounds ...any) (*History, error) {
-	return within(ctx, func(ctx context.Context) (*History, error) {
+	return within(ctx, r, func(ctx context.Context) (*History, error) {
 		h := &History{}
 		row := historyRow{chatID: chatID, limit: limit}
 		err := r.each(ctx, statement, append([]any{chatID}, bounds...), func(rows *sql.Rows) error {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -15,13 +14,26 @@ import (
 type Reader struct {
 	db *DB
 
+	// slots bound its share of the pool.
+	slots chan struct{}
 	mu    sync.RWMutex
 	stmts map[string]*sqlx.Stmt
 }
 
+// keptForOthers is how many of the pool's connections a reader leaves alone, so
+// that a flood of requests does not keep the pipeline from reconnecting.
+const keptForOthers = 4
+
+// unboundedShare is the share of a pool without a bound.
+const unboundedShare = 32
+
 // NewReader returns a reader on the pool. It does not connect.
 func NewReader(db *DB) *Reader {
-	return &Reader{db: db, stmts: map[string]*sqlx.Stmt{}}
+	share := unboundedShare
+	if most := db.Stats().MaxOpenConnections; most > 0 {
+		share = max(most-keptForOthers, 1)
+	}
+	return &Reader{db: db, slots: make(chan struct{}, share), stmts: map[string]*sqlx.Stmt{}}
 }
 
 // Close forgets the prepared statements. The pool stays open.
@@ -77,48 +89,42 @@ func (r *Reader) each(ctx context.Context, statement string, args []any, scan fu
 	return rows.Err()
 }
 
-// abandonAfter is how long after the deadline the driver may take to notice it.
-const abandonAfter = 50 * time.Millisecond
-
-// within keeps the caller's deadline where the driver cannot: lib/pq goes on
-// waiting for an answer on a connection whose other end has vanished. The work
-// is then left behind with its connection, of which the pool bounds the number.
-// work must own everything it writes to.
-func within[T any](ctx context.Context, work func(context.Context) (T, error)) (T, error) {
+// within runs work on one of the reader's connections and keeps the caller's
+// deadline, which the driver cannot: lib/pq goes on waiting for an answer on a
+// connection whose other end has vanished. The work is then left behind with its
+// slot; statement_timeout ends it where the database still listens. That is also
+// why work's context has no end: the two goroutines that database/sql and lib/pq
+// would start for each statement to watch for it cost more than they are good
+// for. work must own everything that it writes to.
+func within[T any](ctx context.Context, r *Reader, work func(context.Context) (T, error)) (T, error) {
 	type outcome struct {
 		value    T
 		err      error
 		panicked any
 	}
+	var none T
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return none, fmt.Errorf("waiting for a database connection: %w", ctx.Err())
+	}
 	done := make(chan outcome, 1)
 	go func() {
 		var o outcome
 		defer func() {
-			if p := recover(); p != nil {
-				o.panicked = p
-			}
+			o.panicked = recover()
+			<-r.slots
 			done <- o
 		}()
-		o.value, o.err = work(ctx)
+		o.value, o.err = work(context.WithoutCancel(ctx))
 	}()
-	var o outcome
 	select {
-	case o = <-done:
-	case <-ctx.Done():
-		timer := time.NewTimer(abandonAfter)
-		defer timer.Stop()
-		select {
-		case o = <-done:
-		case <-timer.C:
-			return o.value, fmt.Errorf("waiting for the database: %w", ctx.Err())
+	case o := <-done:
+		if o.panicked != nil {
+			panic(o.panicked)
 		}
+		return o.value, o.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("waiting for the database: %w", ctx.Err())
 	}
-	if o.panicked != nil {
-		panic(o.panicked)
-	}
-	if o.err != nil && ctx.Err() != nil {
-		// The server's own word for it is "canceling statement due to user request".
-		return o.value, fmt.Errorf("%w: %w", ctx.Err(), o.err)
-	}
-	return o.value, o.err
 }

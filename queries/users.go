@@ -52,7 +52,7 @@ func (r *Reader) SaveUsers(ctx context.Context, askedAt time.Time, users []User)
 	for i, u := range users {
 		ids[i], details[i] = u.ID, string(u.Details)
 	}
-	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := within(ctx, r, func(ctx context.Context) (struct{}, error) {
 		_, err := r.db.ExecContext(ctx, saveUsersStatement, askedAt, pq.Array(ids), pq.Array(details))
 		return struct{}{}, err
 	})
@@ -71,7 +71,7 @@ ON CONFLICT (id) DO UPDATE SET
 // and keeps all others. Every chat shows them at once, because no chat has a
 // copy. Updates of one user take effect in the order in which they arrive.
 func (r *Reader) UpdateUser(ctx context.Context, id int64, changes []byte) error {
-	_, err := within(ctx, func(ctx context.Context) (struct{}, error) {
+	_, err := within(ctx, r, func(ctx context.Context) (struct{}, error) {
 		_, err := r.db.ExecContext(ctx, updateUserStatement, id, string(changes))
 		return struct{}{}, err
 	})
@@ -84,7 +84,7 @@ func (r *Reader) UpdateUser(ctx context.Context, id int64, changes []byte) error
 // EnsureChat is DB.EnsureChat with the caller's deadline kept on a connection
 // whose other end has vanished.
 func (r *Reader) EnsureChat(ctx context.Context, members []int64) (int64, error) {
-	return within(ctx, func(ctx context.Context) (int64, error) {
+	return within(ctx, r, func(ctx context.Context) (int64, error) {
 		return r.db.EnsureChat(ctx, members)
 	})
 }

@@ -76,7 +76,7 @@ func TestAConversationPassesThroughTheService(t *testing.T) {
 					RejectCode: "not_related", Type: "message.rejected",
 				},
 			} {
-				want.ChatID, want.EventID, want.Raw = chat, events[i].EventID, events[i].Raw
+				want.ID, want.ChatID, want.EventID, want.Raw = events[i].ID, chat, events[i].EventID, events[i].Raw
 				require.Equal(t, want, events[i])
 			}
 			require.Equal(t, map[string]float64{`code="",outcome="accepted"`: 2, `code="not_related",outcome="rejected"`: 1},

@@ -158,10 +158,11 @@ func testLogger(t testing.TB) *slog.Logger {
 	return newLogger(os.Stderr, "info", "text").With("test", t.Name())
 }
 
-// execute runs the program in this process, in this corner.
+// execute runs the program in this process, in this corner. A long run has more
+// patience.
 func (c *corner) execute(ctx context.Context, stdin string, args ...string) result {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, 5*patience)
 	defer cancel()
 	var stdout, stderr output
 	code := run(ctx, args, strings.NewReader(stdin), &stdout, &stderr, c.environ)

@@ -24,7 +24,8 @@ func TestDispatchSurvivesTheDeathOfTheService(t *testing.T) {
 	for _, queueType := range []string{"classic", "quorum"} {
 		t.Run(queueType, func(t *testing.T) {
 			t.Parallel()
-			c := newCornerAt(t, s.rabbit.URL(), queriestest.SchemaURLAt(t, s.postgres.URL()), "QUEUE_TYPE="+queueType)
+			c := newCornerAt(t, s.rabbit.URL(), queriestest.SchemaURLAt(t, s.postgres.URL()),
+				"QUEUE_TYPE="+queueType, "PREFETCH=2000", "BATCH_SIZE=1000")
 			random := newRandom(t)
 			n := scale(t, "E2E_MESSAGES", 4000)
 			o, r := newOracle(c, random, n), c.record(queueType)

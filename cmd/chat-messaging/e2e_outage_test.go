@@ -33,7 +33,8 @@ func outage(t testing.TB, usual time.Duration) time.Duration {
 func TestNoOutageParksOrRejectsAMessage(t *testing.T) {
 	t.Parallel()
 	s := startServers(t)
-	c := newCornerAt(t, s.rabbit.URL(), queriestest.SchemaURLAt(t, s.postgres.URL()), "QUEUE_TYPE=quorum")
+	c := newCornerAt(t, s.rabbit.URL(), queriestest.SchemaURLAt(t, s.postgres.URL()),
+		"QUEUE_TYPE=quorum", "PREFETCH=2000", "BATCH_SIZE=1000")
 	n := scale(t, "E2E_MESSAGES", 4000)
 	o, r := newOracle(c, newRandom(t), n), c.record("quorum")
 	service := start(t, c.environ, "serve")

@@ -18,6 +18,7 @@ type dispatched struct {
 	Raw             string `json:"-"`
 	Redelivered     bool   `json:"-"`
 	Type            string `json:"-"`
+	ID              string `json:"id"`
 	ChatID          string `json:"chat_id"`
 	ClientMessageID string `json:"client_message_id"`
 	SenderID        int64  `json:"sender_id"`

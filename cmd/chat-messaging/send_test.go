@@ -39,7 +39,7 @@ func TestSendPublishesAsTheGatewayDoes(t *testing.T) {
 	got := c.execute(t.Context(), "", "send", "--chat", "7", "--from", "1", "--to", "2", "--body", "100% of \"it\" ü %d")
 	require.Equal(t, exitOK, got.code, got.stderr)
 	require.Empty(t, got.stdout)
-	require.Contains(t, got.stderr, "1 message confirmed")
+	require.Contains(t, got.stderr, "1 messages confirmed")
 
 	d := c.taken(1)[0]
 	require.Equal(t, "application/json", d.ContentType)
