@@ -12,7 +12,7 @@ LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 WITH_SERVICES = env="$$($(SERVICES) up $(1))" && eval "$$env"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench build binaries services services-down services-install clean
+.PHONY: help run demo test lint bench bench-rest build binaries services services-down services-install clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
 
 bench: ## Measure throughput beside a bare relay and the stock pipeline, on private servers
 	go run ./cmd/bench
+
+bench-rest: $(SERVICES) ## Measure history and chat list beside the bare queries under pgbench
+	@$(call WITH_SERVICES) && go test -run '^$$' -bench REST -benchtime 5s ./http
 
 build: $(BINARY) ## Build bin/chat-messaging
 

@@ -75,6 +75,7 @@ func Open(c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the database connector: %w", err)
 	}
+	connector.Dialer(newDialer())
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(c.MaxConns)
 	db.SetMaxIdleConns(c.MaxConns)
