@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -29,11 +30,9 @@ func TestAPoisonedMessageKeepsAllThatItCameWith(t *testing.T) {
 		Headers:     amqp.Table{"CC": []any{"elsewhere"}, "x-poison-code": "a stranger's", "x-poison-mine": "a stranger's"},
 		ContentType: "text/plain", ContentEncoding: "utf-8", DeliveryMode: amqp.Transient, Priority: 3,
 		CorrelationId: "correlation", ReplyTo: "reply", Expiration: "3600000", MessageId: "the id", Timestamp: sentAt,
-		Type: "a type", UserId: "guest", AppId: "an app", Body: []byte("\x00\xff not JSON"),
+		Type: "a type", UserId: brokerUser(t), AppId: "an app", Body: []byte("\x00\xff not JSON"),
 	}
-	for key, value := range headers {
-		sent.Headers[key] = value
-	}
+	maps.Copy(sent.Headers, headers)
 	before := time.Now()
 	b.sendPublishings(sent)
 	b.serve()

@@ -49,10 +49,10 @@ func TestCloseInFullFlowLosesNothing(t *testing.T) {
 			t.Parallel()
 			w := newWire(t)
 			queue := w.queue(nil)
-			w.fill(queue, numbered(0, 6000)...)
+			w.fill(queue, numbered(0, 2500)...)
 			conn := w.connection(brokerURL())
 			highest := -1
-			for range 150 {
+			for range 60 {
 				s := w.subscriber(brokerURL(), func(c *pipeline.SubscriberConfig) {
 					c.Connection, c.Prefetch, c.InFlight = conn, 50, inFlight
 				})

@@ -83,9 +83,7 @@ func TestAConversationPassesThroughTheService(t *testing.T) {
 				metric(t, app.url, "chat_messaging_outcomes_total"))
 
 			app.drain()
-			waiting, consumers := c.inspect(c.config().DatabaseQueueName)
-			require.Zero(t, waiting)
-			require.Zero(t, consumers)
+			require.Zero(t, c.left(c.config().DatabaseQueueName))
 			require.Zero(t, c.count("outbox"))
 		})
 	}
@@ -110,7 +108,7 @@ func TestADrainFinishesWhatIsInHand(t *testing.T) {
 			require.NoError(t, <-sent)
 
 			stored := c.count("messages")
-			waiting, _ := c.inspect(c.config().DatabaseQueueName)
+			waiting := c.left(c.config().DatabaseQueueName)
 			require.Equal(t, n, stored+waiting, "a message is stored or waits, and never both")
 			require.Zero(t, c.count("outbox"))
 			t.Logf("%d stored, %d wait", stored, waiting)

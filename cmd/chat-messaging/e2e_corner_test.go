@@ -98,6 +98,19 @@ func (c *corner) inspect(queue string) (waiting, consumers int) {
 	return waiting, consumers
 }
 
+// left returns how many messages are in a queue that nobody consumes any more:
+// those that had not been acknowledged are back in it by then.
+func (c *corner) left(queue string) int {
+	c.t.Helper()
+	left := 0
+	eventually(c.t, "somebody still consumes "+queue, func() (done bool) {
+		waiting, consumers := c.inspect(queue)
+		left = waiting
+		return consumers == 0
+	})
+	return left
+}
+
 // count returns the number of rows of a table.
 func (c *corner) count(table string) int {
 	c.t.Helper()

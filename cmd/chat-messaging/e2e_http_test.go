@@ -18,7 +18,7 @@ var client = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{D
 // get returns the status and body of an address.
 func get(t testing.TB, url string) (int, string) {
 	t.Helper()
-	response, err := client.Get(url) //nolint:noctx // has a timeout
+	response, err := client.Get(url)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)

@@ -27,8 +27,7 @@ func (c *corner) taken(n int) []amqp.Delivery {
 			got = append(got, d)
 		}
 	})
-	waiting, _ := c.inspect(c.config().DatabaseQueueName)
-	require.Zero(c.t, waiting)
+	require.Zero(c.t, c.left(c.config().DatabaseQueueName))
 	return got
 }
 
@@ -39,7 +38,7 @@ func TestSendPublishesAsTheGatewayDoes(t *testing.T) {
 	got := c.execute(t.Context(), "", "send", "--chat", "7", "--from", "1", "--to", "2", "--body", "100% of \"it\" ü %d")
 	require.Equal(t, exitOK, got.code, got.stderr)
 	require.Empty(t, got.stdout)
-	require.Contains(t, got.stderr, "1 messages confirmed")
+	require.Contains(t, got.stderr, "1 message confirmed")
 
 	d := c.taken(1)[0]
 	require.Equal(t, "application/json", d.ContentType)

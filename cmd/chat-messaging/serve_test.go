@@ -30,8 +30,7 @@ func TestServeDrainsAtTheFirstSignal(t *testing.T) {
 			require.Equal(t, exitOK, service.exitCode())
 			require.Contains(t, service.stderr.String(), `"msg":"stopped"`)
 			require.Empty(t, service.stdout.String())
-			waiting, _ := c.inspect(c.config().DatabaseQueueName)
-			require.Zero(t, waiting)
+			require.Zero(t, c.left(c.config().DatabaseQueueName))
 		})
 	}
 }
@@ -60,10 +59,7 @@ func TestServeGivesUpAtTheSecondSignal(t *testing.T) {
 	service.signal(syscall.SIGTERM)
 	require.Equal(t, exitFailed, service.exitCode())
 	require.Contains(t, service.stderr.String(), "second signal")
-	eventually(t, "the message is gone", func() bool {
-		waiting, _ := c.inspect(c.config().DatabaseQueueName)
-		return waiting == 1
-	})
+	require.Equal(t, 1, c.left(c.config().DatabaseQueueName), "the broker has the message")
 }
 
 func TestServeNamesEverythingThatIsWrongWithItsSettings(t *testing.T) {
