@@ -4,73 +4,115 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // errNackedMessage gives back the window of a message that was nacked.
 var errNackedMessage = errors.New("a message was nacked")
 
+// ackDelay is how long an acknowledgement may wait for others that it can take
+// along. Nobody else waits for it: the outcome is committed by then. On a quorum
+// queue each one is an entry in the log of every replica, and the messages of a
+// batch settle one by one within far less than this.
+const ackDelay = time.Millisecond
+
+// acknowledger reports the settled messages of a window to the broker, in the
+// order of their arrival and as many as possible at once.
+type acknowledger struct {
+	*window
+	settled  uint64 // tag of the last message that may be acknowledged
+	reported uint64 // tag of the last one that is
+	delay    *time.Timer
+}
+
 // acknowledge settles the window's slots in arrival order until there are no
-// more. It waits for the oldest message, goes on over those behind it that are
-// settled already, and acknowledges the whole run at once: one frame for
-// hundreds of messages under load, one each when they come singly.
+// more. It waits for the oldest message and then for the one behind it; a run of
+// them is one frame, sent when it is a quarter of the window or has waited for
+// ackDelay.
 func (w *window) acknowledge() error {
-	var run uint64 // tag of the last acknowledged message not yet reported
-	report := func() error {
-		if run == 0 {
-			return nil
-		}
-		tag := run
-		run = 0
-		if err := w.ch.Ack(tag, true); err != nil {
-			w.cancel(errChannelLost)
-			return fmt.Errorf("acknowledging: %w", err)
-		}
-		w.progress = true
-		return nil
-	}
+	a := &acknowledger{window: w, delay: time.NewTimer(ackDelay)}
+	defer a.delay.Stop()
 	for {
-		var s slot
-		var ok bool
-		select {
-		case s, ok = <-w.slots:
-		default:
-			// Nobody else to take along.
-			if err := report(); err != nil {
-				return w.abandon(err)
-			}
-			s, ok = <-w.slots
+		s, ok, err := a.next()
+		if err != nil {
+			return a.abandon(err)
 		}
 		if !ok {
-			return report()
+			return a.report()
 		}
-		select {
-		case <-s.msg.Acked():
-		default:
-			if err := report(); err != nil {
-				w.release(s)
-				return w.abandon(err)
-			}
-			if err := w.settled(s); err != nil {
-				w.release(s)
-				return w.abandon(err)
+		err = a.wait(s)
+		a.release(s)
+		if err != nil {
+			return a.abandon(err)
+		}
+		if a.settled == a.reported {
+			a.delay.Reset(ackDelay)
+		}
+		a.settled = s.tag
+		if a.settled-a.reported > uint64(w.cfg.Prefetch/4) { //nolint:gosec // a positive number
+			if err := a.report(); err != nil {
+				return a.abandon(err)
 			}
 		}
-		run = s.tag
-		w.release(s)
 	}
 }
 
-// settled waits until the message is acked; an error if it never will be.
-func (w *window) settled(s slot) error {
-	select {
-	case <-s.msg.Acked():
+// due fires when what is settled has waited long enough; never if there is
+// nothing to report.
+func (a *acknowledger) due() <-chan time.Time {
+	if a.settled == a.reported {
 		return nil
-	case <-s.msg.Nacked():
-		w.cancel(errRewound)
-		return errNackedMessage
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
 	}
+	return a.delay.C
+}
+
+// next returns the oldest slot; false after the last.
+func (a *acknowledger) next() (slot, bool, error) {
+	for {
+		select {
+		case s, ok := <-a.slots:
+			return s, ok, nil
+		case <-a.due():
+			if err := a.report(); err != nil {
+				return slot{}, false, err
+			}
+		}
+	}
+}
+
+// wait returns when the message is acked, and an error if it never will be.
+func (a *acknowledger) wait(s slot) error {
+	for {
+		select {
+		case <-s.msg.Acked():
+			return nil
+		case <-s.msg.Nacked():
+			// What came before it is settled, and stays so.
+			err := a.report()
+			a.cancel(errRewound)
+			return errors.Join(errNackedMessage, err)
+		case <-a.ctx.Done():
+			return context.Cause(a.ctx)
+		case <-a.due():
+			if err := a.report(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// report acknowledges everything that is settled.
+func (a *acknowledger) report() error {
+	if a.settled == a.reported {
+		return nil
+	}
+	if err := a.ch.Ack(a.settled, true); err != nil {
+		a.cancel(errChannelLost)
+		return fmt.Errorf("acknowledging: %w", err)
+	}
+	a.reported = a.settled
+	a.progress = true
+	return nil
 }
 
 func (w *window) release(s slot) {
