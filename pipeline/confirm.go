@@ -62,6 +62,7 @@ func (c *publishChannel) claimReturn(key returnKey) bool {
 type publishCall struct {
 	p        *Publisher
 	channel  *publishChannel
+	socket   *corkedConn
 	topic    string
 	msgs     []*message.Message
 	errs     []error
@@ -73,7 +74,7 @@ type publishCall struct {
 
 func newPublishCall(p *Publisher, channel *publishChannel, topic string, msgs []*message.Message) *publishCall {
 	return &publishCall{
-		p: p, channel: channel, topic: topic, msgs: msgs,
+		p: p, channel: channel, socket: p.cfg.Connection.socket(), topic: topic, msgs: msgs,
 		errs:     make([]error, len(msgs)),
 		keys:     make([]returnKey, len(msgs)),
 		confirms: make([]*amqp.DeferredConfirmation, len(msgs)),
@@ -84,16 +85,24 @@ func newPublishCall(p *Publisher, channel *publishChannel, topic string, msgs []
 func (c *publishCall) run(ctx context.Context) {
 	c.silence = time.NewTimer(c.p.cfg.ConfirmTimeout)
 	defer c.silence.Stop()
+	c.send(ctx)
+	c.settle(ctx, len(c.msgs))
+}
+
+// send publishes all messages. The socket is corked meanwhile, but never while
+// we wait for the broker: it cannot confirm what it has not got.
+func (c *publishCall) send(ctx context.Context) {
+	c.socket.cork()
+	defer c.socket.uncork()
 	for i := range c.msgs {
 		if err := c.enter(ctx, i); err != nil {
 			c.errs[i] = err
 			continue
 		}
-		if c.errs[i] = c.send(i); c.errs[i] != nil {
+		if c.errs[i] = c.publish(i); c.errs[i] != nil {
 			<-c.p.tokens
 		}
 	}
-	c.settle(ctx, len(c.msgs))
 }
 
 // enter waits for room in the window.
@@ -103,6 +112,8 @@ func (c *publishCall) enter(ctx context.Context, i int) error {
 		return nil
 	default:
 	}
+	c.socket.uncork()
+	defer c.socket.cork()
 	// Settling our own first keeps calls that are longer than the window from
 	// waiting for themselves, or for each other.
 	c.settle(ctx, i)
@@ -116,7 +127,7 @@ func (c *publishCall) enter(ctx context.Context, i int) error {
 	}
 }
 
-func (c *publishCall) send(i int) error {
+func (c *publishCall) publish(i int) error {
 	msg := c.msgs[i]
 	publishing, err := c.p.cfg.Marshaler.Marshal(msg)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
@@ -36,7 +35,7 @@ type Connection struct {
 
 	mu      sync.Mutex
 	conn    *amqp.Connection
-	raw     net.Conn      // under conn, or under a handshake
+	raw     *corkedConn   // under conn, or under a handshake
 	blocked chan struct{} // closed once the broker takes publishings again
 	closed  bool
 	reason  error // why there is no connection, for readiness

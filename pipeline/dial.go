@@ -55,7 +55,8 @@ func (c *Connection) current() (*amqp.Connection, error) {
 	return nil, nil //nolint:nilnil // documented: there is none
 }
 
-func (c *Connection) socket() net.Conn {
+// socket is what lies under the connection; nil before the first dial.
+func (c *Connection) socket() *corkedConn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.raw
@@ -106,10 +107,11 @@ func (c *Connection) dial(ctx context.Context) (*amqp.Connection, error) {
 
 func (c *Connection) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 5 * time.Second}
-	raw, err := d.DialContext(ctx, network, addr)
+	dialled, err := d.DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("dialling: %w", err)
 	}
+	raw := &corkedConn{Conn: dialled}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
