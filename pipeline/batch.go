@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
@@ -75,15 +74,6 @@ func outboxRow(msg *message.Message) (queries.OutboxRow, error) {
 		}
 	}
 	return row, nil
-}
-
-// toMessage makes the event of a row into a message for the publisher.
-func toMessage(row *queries.OutboxRow) *message.Message {
-	msg := message.NewMessage(row.EventID.String(), row.Payload)
-	msg.Metadata[handlers.MetadataType] = row.Name
-	msg.Metadata[handlers.MetadataTimestamp] = row.CreatedAt.Format(time.RFC3339Nano)
-	msg.Metadata[handlers.MetadataUserID] = strconv.FormatInt(row.UserID, 10)
-	return msg
 }
 
 // noPublisher stands where the router wants a publisher for a handler that

@@ -10,8 +10,6 @@ import (
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
-
-	"chat-messaging/handlers"
 )
 
 // Errors of a single publishing, for errors.Is.
@@ -245,12 +243,13 @@ func (p *Publisher) Close() error {
 func NewDeliveryPublisher(conn *Connection, t Topology, routing string, logger *slog.Logger) (*Publisher, error) {
 	key := func(string, *message.Message) string { return "" }
 	if routing == RoutingUser {
-		key = func(_ string, msg *message.Message) string { return msg.Metadata.Get(handlers.MetadataUserID) }
+		key = keyByUser
 	}
 	return NewPublisher(PublisherConfig{
 		Connection: conn,
 		Exchange:   t.DeliveryExchange,
 		RoutingKey: key,
+		Marshaler:  eventMarshaler{},
 		Prepare:    func(ctx context.Context) error { return t.EnsureDelivery(ctx, conn) },
 		Logger:     logger,
 	})
