@@ -39,13 +39,16 @@ type restClient struct {
 	t     *testing.T
 	url   string
 	token string
+	http  *http.Client
 }
 
 func (c *corner) restClient(t *testing.T, url, user string) *restClient {
 	t.Helper()
 	done := c.execute(t.Context(), "", "token", "--user", user)
 	require.Equal(t, exitOK, done.code, done.stderr)
-	return &restClient{t: t, url: url, token: strings.TrimSpace(done.stdout)}
+	client := &restClient{t: t, url: url, token: strings.TrimSpace(done.stdout), http: &http.Client{Timeout: patience}}
+	t.Cleanup(client.http.CloseIdleConnections)
+	return client
 }
 
 // call returns the status and the decoded answer.
@@ -59,7 +62,7 @@ func (c *restClient) call(method, path, body string) (int, any) {
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := c.http.Do(request)
 	require.NoError(c.t, err)
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
@@ -110,5 +113,4 @@ func TestRESTAndThePipelineWorkOnTheSameChats(t *testing.T) {
 
 	code, _ = stranger.call(http.MethodGet, "/messages/get-messages?chat_id="+chat+"&cursor=", "")
 	require.Equal(t, http.StatusNotFound, code)
-	http.DefaultClient.CloseIdleConnections()
 }
