@@ -134,9 +134,10 @@ func TestALongQueueOfAWaitingChatHidesNobody(t *testing.T) {
 	r := b.relay(func(c *pipeline.RelayConfig) { c.Batch, c.Sweep = 10, time.Hour })
 	require.Equal(t, free, idsOf(next(t, others, 3)))
 	until(t, "both are held", func() bool { return r.held.Load() > 20 })
-	// Room at last, for the chat behind.
-	b.remove(short)
+	// Room at last, for the chat behind. The new queue comes before the full one
+	// goes: in between, the user would be offline and the events done.
 	ids := b.userQueue(2)
+	b.remove(short)
 	within(t, patience/2, func() { require.Equal(t, waiting, arrive(t, ids, 3)) })
 	until(t, "only the long queue is left", func() bool { return b.left() == 60 })
 	free = b.put(9, 3, 3)
