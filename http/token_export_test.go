@@ -9,7 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// NewToken signs a token as the auth service does, for trying the API by hand. key
+// NewToken signs a token as the auth service does, for the tests of package http_test. key
 // is the secret, or for an asymmetric algorithm the private key in PEM.
 func NewToken(algorithm, key string, user int64, validFor time.Duration) (string, error) {
 	if user <= 0 {

@@ -194,9 +194,7 @@ func (l *leader) holdChats(refused map[int64]bool) {
 	for chat := range refused {
 		h := l.held[chat]
 		if h == nil {
-			h = &hold{pauses: backoff.NewExponentialBackOff()}
-			h.pauses.InitialInterval, h.pauses.MaxInterval, h.pauses.Multiplier = 100*time.Millisecond, 5*time.Second, 2
-			h.pauses.Reset()
+			h = &hold{pauses: newPauses(100*time.Millisecond, 5*time.Second)}
 			l.held[chat] = h
 		}
 		h.until, h.released = time.Now().Add(h.pauses.NextBackOff()), false

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
@@ -168,8 +167,7 @@ func (r *Relay) setErr(err error) { r.state.Store(&relayState{err: err}) }
 // Run relays until the context ends, whatever fails in between. A window that
 // is under way then is finished first, and its rows deleted.
 func (r *Relay) Run(ctx context.Context) {
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = 100*time.Millisecond, 5*time.Second, 2
+	pauses := newPauses(100*time.Millisecond, 5*time.Second)
 	for ctx.Err() == nil {
 		outbox, err := r.cfg.DB.LockOutbox(ctx)
 		pause := r.cfg.Standby
@@ -202,10 +200,10 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
 	r.cfg.Logger.Info("this relay dispatches the outbox")
 	r.leading.Store(true)
 	defer r.leading.Store(false)
-	l := &leader{Relay: r, outbox: outbox, held: map[int64]*hold{}}
-	l.pauses = backoff.NewExponentialBackOff()
-	l.pauses.InitialInterval, l.pauses.MaxInterval, l.pauses.Multiplier = 100*time.Millisecond, 5*time.Second, 2
-	l.pauses.Reset()
+	l := &leader{
+		Relay: r, outbox: outbox, held: map[int64]*hold{},
+		pauses: newPauses(100*time.Millisecond, 5*time.Second),
+	}
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.
 		waiting := r.waiting()

@@ -10,7 +10,6 @@ import (
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/cenkalti/backoff/v5"
 
 	"chat-messaging/middleware"
 )
@@ -241,9 +240,7 @@ func (s *subscription) run(ctx context.Context) {
 		}
 	}()
 
-	pauses := backoff.NewExponentialBackOff()
-	pauses.InitialInterval, pauses.MaxInterval, pauses.Multiplier = min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause, 2
-	pauses.Reset()
+	pauses := newPauses(min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause)
 	for begin.Err() == nil {
 		progress, err := s.consume(ctx, begin)
 		if begin.Err() != nil {

@@ -5,18 +5,28 @@ import (
 	"fmt"
 )
 
+const tryLockStatement = `SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))`
+
 // Lock is an advisory lock, held by a session of its own for as long as that
 // session lives. It serves one goroutine.
 type Lock struct {
 	session *session
 }
 
-const tryLockStatement = `SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))`
-
 // TryLock takes the schema's lock of that name, or returns nil if another
 // session has it.
 func (db *DB) TryLock(ctx context.Context, name string) (*Lock, error) {
-	s, err := openSession(ctx, db, "SELECT 1")
+	s, err := openLockedSession(ctx, db, "SELECT 1", name)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	return &Lock{session: s}, nil
+}
+
+// openLockedSession opens a session that holds the lock; nil if another one has
+// it. The lock is for the schema, so that several may share a database.
+func openLockedSession(ctx context.Context, db *DB, settings, name string) (*session, error) {
+	s, err := openSession(ctx, db, settings)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +39,7 @@ func (db *DB) TryLock(ctx context.Context, name string) (*Lock, error) {
 		s.close()
 		return nil, nil //nolint:nilnil // documented: somebody else has it
 	}
-	return &Lock{session: s}, nil
+	return s, nil
 }
 
 // Check returns an error if the session, and with it the lock, may be gone.

@@ -75,24 +75,12 @@ type Outbox struct {
 	ids     array
 }
 
-// The lock is for the schema, so that several may share a database.
-const lockOutboxStatement = `
-SELECT pg_try_advisory_lock(hashtext('chat-messaging relay'), hashtext(current_schema()))`
-
-// LockOutbox tries to become the relay. It returns nil if another session is.
+// LockOutbox tries to become the schema's relay. It returns nil if another
+// session is.
 func (db *DB) LockOutbox(ctx context.Context) (*Outbox, error) {
-	s, err := openSession(ctx, db, outboxSettings)
-	if err != nil {
+	s, err := openLockedSession(ctx, db, outboxSettings, "chat-messaging relay")
+	if s == nil || err != nil {
 		return nil, err
-	}
-	var locked bool
-	if err := s.conn.GetContext(ctx, &locked, lockOutboxStatement); err != nil {
-		s.close()
-		return nil, fmt.Errorf("locking the outbox: %w", err)
-	}
-	if !locked {
-		s.close()
-		return nil, nil //nolint:nilnil // documented: nobody's fault, try again later
 	}
 	return &Outbox{session: s}, nil
 }

@@ -22,11 +22,10 @@ import (
 
 // watchOptions are the flags of watch.
 type watchOptions struct {
-	users   []int64
-	count   int
-	idle    time.Duration
-	output  string
-	repeats bool
+	users  []int64
+	count  int
+	idle   time.Duration
+	output string
 }
 
 func newWatch(load settings) *cobra.Command {
@@ -172,13 +171,11 @@ func (w *watcher) route(subscriber message.Subscriber, queue string, logger *slo
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
-	if !w.options.repeats {
-		dedup, err := middleware.NewDeduplicator(100_000, func(*message.Message) { w.dropped++ })
-		if err != nil {
-			return nil, err
-		}
-		router.AddMiddleware(dedup.Middleware)
+	dedup, err := middleware.NewDeduplicator(100_000, func(*message.Message) { w.dropped++ })
+	if err != nil {
+		return nil, err
 	}
+	router.AddMiddleware(dedup.Middleware)
 	processor, err := cqrs.NewEventGroupProcessorWithConfig(router, cqrs.EventGroupProcessorConfig{
 		GenerateSubscribeTopic: func(cqrs.EventGroupProcessorGenerateSubscribeTopicParams) (string, error) {
 			return queue, nil
