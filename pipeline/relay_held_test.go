@@ -73,6 +73,8 @@ func TestAChatWhoseEventsAreRefusedWaitsAndTheOthersGoOn(t *testing.T) {
 	r := b.relay()
 	require.Equal(t, free, idsOf(next(t, others, 10)), "one full queue holds up the others")
 	until(t, "only the refused ones are left", func() bool { return b.left() == 9 })
+	// The rows go a moment before the alarm comes on.
+	until(t, "the alarm is on", func() bool { return r.Err() != nil })
 	require.ErrorIs(t, r.Err(), pipeline.ErrNacked)
 	more := b.put(8, 2, 5)
 	require.Equal(t, more, idsOf(next(t, others, 5)))
