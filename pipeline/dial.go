@@ -119,6 +119,11 @@ func (c *Connection) connect(ctx context.Context, network, addr string) (net.Con
 		return nil, ErrConnectionClosed
 	}
 	c.raw = raw
+	if ctx.Err() != nil {
+		// It ended before there was a socket that Drop could have closed.
+		_ = raw.Close()
+		return nil, fmt.Errorf("dialling: %w", context.Cause(ctx))
+	}
 	// Bounds the handshake; the library lifts it once it is done.
 	return raw, raw.SetDeadline(time.Now().Add(dialTimeout))
 }
