@@ -45,6 +45,9 @@ func TestDispatchSurvivesTheDeathOfTheService(t *testing.T) {
 			}
 			require.NoError(t, <-sent)
 			r.await(n)
+			// The last one may just be starting: what it takes over is settled by
+			// it only once it consumes and leads.
+			o.awaitSettled()
 			service.stop()
 			o.requireStored(t)
 			repeats := o.requireDispatched(t, r.all())

@@ -150,6 +150,17 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// awaitSettled waits until a service consumes the queue, has taken all that
+// waits in it, and the outbox is empty. What is in the service's hands then is
+// settled by its draining.
+func (o *oracle) awaitSettled() {
+	o.c.t.Helper()
+	eventually(o.c.t, "messages or events are left over", func() bool {
+		waiting, consumers := o.c.inspect(o.c.config().DatabaseQueueName)
+		return consumers == 1 && waiting == 0 && o.c.count("outbox") == 0
+	})
+}
+
 // requireStored holds the tables against what was sent.
 func (o *oracle) requireStored(t testing.TB) {
 	t.Helper()

@@ -63,6 +63,7 @@ func TestOneConsumerAtATime(t *testing.T) {
 
 			require.NoError(t, <-sent)
 			r.await(n)
+			o.awaitSettled()
 			replacement.stop()
 			o.requireStored(t)
 			o.requireDispatched(t, r.all())
