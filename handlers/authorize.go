@@ -3,6 +3,8 @@ package handlers
 import (
 	"context"
 	"fmt"
+
+	"chat-messaging/middleware/failpoint"
 )
 
 // Decider is the policy decision point; *Policy is ours.
@@ -16,6 +18,7 @@ type Decider interface {
 // is ever permitted for lack of information.
 func Authorize(attributes Attributes, decider Decider) Handler {
 	return func(ctx context.Context, b *Batch) error {
+		failpoint.Hit(failpoint.AfterDecode)
 		ids := make([]int64, 0, len(b.Items))
 		seen := make(map[int64]struct{}, len(b.Items))
 		for _, item := range b.Items {
@@ -32,6 +35,7 @@ func Authorize(attributes Attributes, decider Decider) Handler {
 		if b.Chats, b.Now, err = attributes(ctx, b.Tx, ids); err != nil {
 			return fmt.Errorf("authorizing: %w", err)
 		}
+		failpoint.Hit(failpoint.AfterLock)
 		for _, item := range b.Items {
 			if item.Verdict == Open {
 				enforce(decider, b, item)

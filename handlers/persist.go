@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -31,6 +32,7 @@ func Persist(ctx context.Context, b *Batch) error {
 	if err := b.Tx.InsertMessages(ctx, p.fresh); err != nil {
 		return fmt.Errorf("persisting: %w", err)
 	}
+	failpoint.Hit(failpoint.AfterInsert)
 	if err := b.Tx.AdvanceChats(ctx, p.touched); err != nil {
 		return fmt.Errorf("persisting: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -44,6 +45,7 @@ func (o *Outbox) commit(next message.HandlerFunc, carrier *message.Message, batc
 	}
 	// Runs on errors and panics alike; after the commit it does nothing.
 	defer tx.Rollback()
+	failpoint.Hit(failpoint.AfterBegin)
 	batch.begin(tx)
 	events, err := next(carrier)
 	if err != nil {
@@ -52,9 +54,11 @@ func (o *Outbox) commit(next message.HandlerFunc, carrier *message.Message, batc
 	if err := o.store(tx, events); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.BeforeCommit)
 	if err := tx.Commit(); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.AfterCommit)
 	if len(events) > 0 {
 		o.cfg.Committed()
 	}

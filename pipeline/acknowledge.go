@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"chat-messaging/middleware/failpoint"
 )
 
 // errNackedMessage gives back the window of a message that was nacked.
@@ -89,6 +91,10 @@ func (a *acknowledger) wait(s slot) error {
 		case <-s.msg.Nacked():
 			// What came before it is settled, and stays so.
 			err := a.report()
+			if failpoint.Mutated(failpoint.NackOnDatabaseError) {
+				a.reported = s.tag
+				return errors.Join(err, a.ch.Nack(s.tag, false, true))
+			}
 			a.cancel(errRewound)
 			return errors.Join(errNackedMessage, err)
 		case <-a.ctx.Done():
@@ -106,10 +112,16 @@ func (a *acknowledger) report() error {
 	if a.settled == a.reported {
 		return nil
 	}
+	failpoint.Hit(failpoint.BeforeAck)
+	if failpoint.Mutated(failpoint.AckBeforeCommit) {
+		a.reported = a.settled
+		return nil
+	}
 	if err := a.ch.Ack(a.settled, true); err != nil {
 		a.cancel(errChannelLost)
 		return fmt.Errorf("acknowledging: %w", err)
 	}
+	failpoint.Hit(failpoint.AfterAck)
 	a.reported = a.settled
 	a.progress = true
 	return nil

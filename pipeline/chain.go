@@ -8,6 +8,7 @@ import (
 
 	"chat-messaging/handlers"
 	"chat-messaging/middleware"
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -63,7 +64,7 @@ func (p *Pipeline) perBatch() []message.HandlerMiddleware {
 		// Outside the transaction: each try has one of its own. Around the batch,
 		// not around a delivery, so that no message leaves its place in the order.
 		middleware.Retry(middleware.RetryConfig{
-			ShouldRetry: func(err error) bool { return !isolates(err) },
+			ShouldRetry: func(err error) bool { return !isolates(err) && !failpoint.Mutated(failpoint.NackOnDatabaseError) },
 			AtOnce:      func(err error) bool { return queries.Classify(err) == queries.FaultConflict },
 			OnRetry:     p.onRetry,
 		}),

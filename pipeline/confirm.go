@@ -8,6 +8,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"chat-messaging/middleware/failpoint"
 )
 
 // publishChannel is one channel in confirm mode.
@@ -86,6 +88,9 @@ func (c *publishCall) run(ctx context.Context) {
 	c.silence = time.NewTimer(c.p.cfg.ConfirmTimeout)
 	defer c.silence.Stop()
 	c.send(ctx)
+	if c.topic != "" { // a queue's name: the delivery exchange needs none
+		failpoint.Hit(failpoint.PoisonBeforeConfirm)
+	}
 	c.settle(ctx, len(c.msgs))
 }
 
@@ -200,7 +205,7 @@ func (c *publishCall) await(ctx context.Context, i int) error {
 // outcome is read after the confirm.
 func (c *publishCall) outcome(i int) error {
 	switch {
-	case c.channel.claimReturn(c.keys[i]):
+	case c.channel.claimReturn(c.keys[i]) && !failpoint.Mutated(failpoint.IgnoreReturns):
 		return ErrUnroutable
 	case c.confirms[i].Acked():
 		return nil

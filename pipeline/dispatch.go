@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -48,7 +49,7 @@ const drainTimeout = 5 * time.Second
 // returns how many rows it read. An error means that the session is lost.
 func (l *leader) round(ctx context.Context) (int, error) {
 	now := time.Now()
-	if l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep {
+	if (l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep) && !failpoint.Mutated(failpoint.HighWaterOffset) {
 		l.last, l.swept = 0, now
 	}
 	rows, err := l.outbox.Read(ctx, l.last, l.cfg.Batch)
@@ -63,6 +64,7 @@ func (l *leader) round(ctx context.Context) (int, error) {
 		}
 		return 0, nil
 	}
+	failpoint.Hit(failpoint.RelayAfterSelect)
 	l.last = rows[len(rows)-1].ID
 	read := len(rows)
 	rows = l.sendable(rows)
@@ -83,7 +85,11 @@ func (l *leader) round(ctx context.Context) (int, error) {
 	finish, span := l.cfg.Tracer.Start(finish, "dispatch events", trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
 	defer span.End()
+	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
+		_ = l.settle(finish, rows, make([]error, len(rows)))
+	}
 	errs := l.cfg.Publisher.PublishEach(finish, "", msgs)
+	failpoint.Hit(failpoint.RelayAfterConfirm)
 	return read, l.settle(finish, rows, errs)
 }
 
@@ -151,9 +157,11 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 		}
 		done = append(done, rows[i].ID)
 	}
+	failpoint.Hit(failpoint.RelayBeforeMark)
 	if err := l.outbox.Delete(ctx, done); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.RelayAfterMark)
 	if len(done) > 0 {
 		l.cfg.Observe.Dispatched(confirmed, unroutable, time.Since(rows[0].CreatedAt))
 	}

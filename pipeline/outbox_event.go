@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -55,6 +56,7 @@ func (eventMarshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 	if row == nil {
 		return amqp.Publishing{}, errNoRow
 	}
+	failpoint.Hit(failpoint.RelayMidWindow)
 	return amqp.Publishing{
 		ContentType:     "application/json",
 		ContentEncoding: "utf-8",

@@ -15,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"chat-messaging/handlers"
+	"chat-messaging/middleware/failpoint"
 )
 
 // The headers that a poisoned message has beside its own.
@@ -100,6 +101,7 @@ func (p *parker) park(ctx context.Context, msg *message.Message, reason error) e
 	if err != nil {
 		return fmt.Errorf("publishing to the poison queue: %w", err)
 	}
+	failpoint.Hit(failpoint.PoisonAfterConfirm)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -207,7 +208,7 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.
 		waiting := r.waiting()
-		if len(waiting) > 0 {
+		if len(waiting) > 0 && !failpoint.Mutated(failpoint.HighWaterOffset) {
 			l.last = 0
 		}
 		n, err := l.round(ctx)

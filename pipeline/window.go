@@ -8,6 +8,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"chat-messaging/middleware/failpoint"
 )
 
 // State is what a subscription is doing.
@@ -252,6 +254,10 @@ func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
 		return context.Cause(w.ctx)
 	case <-begin.Done():
 		return errDrained
+	}
+	failpoint.Hit(failpoint.AfterDeliver)
+	if failpoint.Mutated(failpoint.AckBeforeCommit) {
+		_ = d.Ack(false)
 	}
 	msg, err := w.cfg.Marshaler.Unmarshal(d)
 	if err != nil {

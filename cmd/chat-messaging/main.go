@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"chat-messaging/middleware/failpoint"
 )
 
 const program = "chat-messaging"
@@ -32,6 +34,10 @@ const gcPercent = 200
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+	if err := failpoint.Arm(os.Environ()); err != nil {
+		_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
+		os.Exit(exitUsage)
 	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
