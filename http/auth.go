@@ -15,7 +15,7 @@ import (
 // leeway is what the clocks of the auth service and of this service may differ by.
 const leeway = 30 * time.Second
 
-// verifier turns a bearer token into a user id. One algorithm is accepted, the
+// verifier turns a bearer token into its holder. One algorithm is accepted, the
 // configured one, whatever a token says of itself; of its header nothing is
 // followed. It is safe for concurrent use.
 type verifier struct {
@@ -23,6 +23,15 @@ type verifier struct {
 	keys   keySource
 	now    func() time.Time
 	known  *tokenCache
+	// roleClaim is the name of the claim that makes a user an operator.
+	roleClaim string
+}
+
+// holder is whom a token stands for. The role is "" for all but operators.
+type holder struct {
+	user    int64
+	role    Role
+	expires time.Time
 }
 
 // keySource finds the key of a token.
@@ -37,7 +46,7 @@ func newVerifier(c Config) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &verifier{keys: keys, now: c.Now, known: newTokenCache(), parser: jwt.NewParser(
+	return &verifier{keys: keys, now: c.Now, known: newTokenCache(), roleClaim: c.RoleClaim, parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{c.Algorithm}),
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
@@ -50,13 +59,13 @@ func newVerifier(c Config) (*verifier, error) {
 func (v *verifier) start() error { return v.keys.start() }
 func (v *verifier) stop()        { v.keys.stop() }
 
-// user returns the user whom the token stands for.
-func (v *verifier) user(ctx context.Context, token string) (int64, error) {
+// holder returns whom the token stands for.
+func (v *verifier) holder(ctx context.Context, token string) (holder, error) {
 	now := v.now()
-	if user, ok := v.known.find(token, now); ok {
-		return user, nil
+	if known, ok := v.known.find(token, now); ok {
+		return known, nil
 	}
-	var c claims
+	c := claims{roleClaim: v.roleClaim}
 	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		if _, ok := t.Header["crit"]; ok {
 			return nil, errors.New("the token has extensions that must be understood")
@@ -65,12 +74,13 @@ func (v *verifier) user(ctx context.Context, token string) (int64, error) {
 	})
 	switch {
 	case errors.Is(err, errKeysAway):
-		return 0, fmt.Errorf("%w: %w", problemKeysAway, err)
+		return holder{}, fmt.Errorf("%w: %w", problemKeysAway, err)
 	case err != nil:
-		return 0, fmt.Errorf("%w: %w", problemUnauthenticated, err)
+		return holder{}, fmt.Errorf("%w: %w", problemUnauthenticated, err)
 	}
-	v.known.keep(token, c.userID, now, c.expires.Add(leeway))
-	return c.userID, nil
+	h := holder{user: c.userID, role: c.role, expires: c.expires.Add(leeway)}
+	v.known.keep(token, h, now, h.expires)
+	return h, nil
 }
 
 // authenticated lets only requests with a valid token through.
@@ -80,11 +90,11 @@ func (s *Server) authenticated(next endpoint) endpoint {
 		if !ok {
 			return problemUnauthenticated
 		}
-		user, err := s.tokens.user(r.Context(), token)
+		holder, err := s.tokens.holder(r.Context(), token)
 		if err != nil {
 			return err
 		}
-		exchangeOf(r.Context()).user = user
+		exchangeOf(r.Context()).user = holder.user
 		h := w.Header()
 		h["Cache-Control"] = []string{"private, no-cache"}
 		h["Vary"] = []string{"Origin, Authorization"}
@@ -100,15 +110,19 @@ func bearer(r *http.Request) (string, bool) {
 		return "", false
 	}
 	scheme, token, ok := strings.Cut(given[0], " ")
-	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" {
+	if !ok || !strings.EqualFold(scheme, "bearer") || token == "" || !isBearerText(token) {
 		return "", false
 	}
+	return token, true
+}
+
+func isBearerText(token string) bool {
 	for _, c := range []byte(token) {
 		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return "", false
+			return false
 		}
 	}
-	return token, true
+	return true
 }
 
 // challenge is the WWW-Authenticate header of a refusal.

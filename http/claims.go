@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -18,6 +20,10 @@ import (
 type claims struct {
 	userID                     int64
 	expires, notBefore, issued *jwt.NumericDate
+	// roleClaim is the name of the claim that makes a user an operator, "" if none
+	// does; the parser's user sets it.
+	roleClaim string
+	role      Role
 }
 
 // UnmarshalJSON reads the claims, names to the letter and each at most once.
@@ -64,6 +70,10 @@ func (c *claims) set(name string, value jsontext.Value) (err error) {
 		c.notBefore, err = numericDate(value)
 	case "iat":
 		c.issued, err = numericDate(value)
+	default:
+		if name == c.roleClaim && name != "" {
+			c.role = roleIn(value)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -86,6 +96,25 @@ func positiveInteger(value jsontext.Value) (int64, error) {
 		return 0, errNotAnID
 	}
 	return n, nil
+}
+
+// roleIn reads the highest role that a claim names, alone or in a list. A claim
+// that holds something else is somebody else's and makes nobody an operator.
+func roleIn(value jsontext.Value) Role {
+	var names []string
+	var name string
+	if json.Unmarshal(value, &name) == nil {
+		names = []string{name}
+	} else if json.Unmarshal(value, &names) != nil {
+		return ""
+	}
+	var found Role
+	for _, role := range []Role{RoleViewer, RoleOperator} {
+		if slices.Contains(names, string(role)) {
+			found = role
+		}
+	}
+	return found
 }
 
 // lastSecond is the end of the year 9999. What lies beyond is not a date but a

@@ -53,6 +53,12 @@ type Config struct {
 	// CORSOrigins may call the API from a browser. Default: only
 	// http://localhost:3000; an empty list that is not nil: none.
 	CORSOrigins []string
+	// Operators may use the console and the calls under /admin. Default: nobody;
+	// without RoleClaim too, neither exists.
+	Operators []Operator
+	// RoleClaim is the claim of a user's token that makes them an operator too, if
+	// it is viewer or operator or a list that has one of them. Default: none does.
+	RoleClaim string
 	// Now is the clock for tokens. Default time.Now.
 	Now func() time.Time
 
@@ -149,8 +155,28 @@ func (c *Config) validate() error {
 				fault("CORS origin %q must be scheme://host or scheme://host:port, in lower case", origin)
 			}
 		}
+		c.validateOperators(fault)
 	}
 	return errors.Join(faults...)
+}
+
+func (c *Config) validateOperators(fault func(format string, args ...any)) {
+	names, secrets := map[string]bool{}, map[string]bool{}
+	for _, o := range c.Operators {
+		switch {
+		case o.Name == "" || names[o.Name]:
+			fault("operator %q has no name of their own", o.Name)
+		case !o.Role.includes(RoleViewer):
+			fault("operator %s is neither %s nor %s", o.Name, RoleViewer, RoleOperator)
+		case len(o.Secret) < minSecretChars || !isBearerText(o.Secret) || secrets[o.Secret]:
+			fault("the secret of operator %s must be %d or more letters, digits, -, _ and ., and nobody else's", o.Name, minSecretChars)
+		}
+		names[o.Name], secrets[o.Secret] = true, true
+	}
+	switch c.RoleClaim {
+	case "user_id", "exp", "nbf", "iat":
+		fault("RoleClaim is %s, which means something else", c.RoleClaim)
+	}
 }
 
 func isBaseURL(text string) bool {

@@ -6,13 +6,15 @@ import (
 )
 
 // cors lets browsers on the configured origins use the API, with credentials. An
-// origin is compared letter by letter; another one gets no CORS header at all.
+// origin is compared letter by letter; another one gets no CORS header at all. Nor does
+// anyone on the routes for operators: a frontend on the same host would otherwise
+// read the console with the operator's cookie.
 func (s *Server) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h["Vary"] = []string{"Origin"}
 		origin := r.Header["Origin"]
-		allowed := len(origin) == 1 && slices.Contains(s.cfg.CORSOrigins, origin[0])
+		allowed := len(origin) == 1 && slices.Contains(s.cfg.CORSOrigins, origin[0]) && !isForOperators(r.URL.Path)
 		if allowed {
 			h["Access-Control-Allow-Origin"] = origin
 			h["Access-Control-Allow-Credentials"] = []string{"true"}

@@ -47,7 +47,8 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		if s.log.Enabled(r.Context(), level) {
 			s.log.LogAttrs(r.Context(), level, "request answered",
 				slog.String("route", x.route), slog.String("method", methodLabel(r.Method)), slog.Int("status", x.status),
-				slog.Duration("took", took), slog.String("request_id", x.id), slog.Int64("user_id", x.user))
+				slog.Duration("took", took), slog.String("request_id", x.id), slog.Int64("user_id", x.user),
+				slog.String("operator", x.operator.name))
 		}
 	})
 }

@@ -20,9 +20,11 @@ type exchange struct {
 	// prefixed says that the path came with the reverse proxy's prefix.
 	prefixed bool
 	// user is who asks, 0 until authenticated.
-	user    int64
-	started time.Time
-	status  int
+	user int64
+	// operator is the operator who asks, on the routes for operators.
+	operator caller
+	started  time.Time
+	status   int
 }
 
 type exchangeKey struct{}

@@ -40,5 +40,21 @@ func VerifyToken(key string, now time.Time, token string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return v.user(context.Background(), token)
+	h, err := v.holder(context.Background(), token)
+	return h.user, err
+}
+
+// AdminRoute is a line of the table of calls for operators.
+type AdminRoute struct {
+	Method, Path string
+	Role         Role
+}
+
+// AdminRoutes is that table.
+func AdminRoutes(s *Server) []AdminRoute {
+	var table []AdminRoute
+	for _, line := range s.adminRoutes() {
+		table = append(table, AdminRoute{line.method, line.path, line.role})
+	}
+	return table
 }

@@ -68,6 +68,8 @@ var (
 	}
 	problemMediaType = newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type",
 		"Unsupported media type", "The body must be application/json in UTF-8, not compressed.")
+	problemTooManyAttempts = newProblem(http.StatusTooManyRequests, "too-many-attempts",
+		"Too many attempts", "Too many wrong secrets came from this address. Please wait.")
 	problemHeaders = problem{
 		Type: problemType + "too-many-headers", Title: "Too many headers", Status: http.StatusRequestHeaderFieldsTooLarge,
 		Detail: "The request has more than 100 header fields.", closes: true,

@@ -42,11 +42,10 @@ func (s *Server) routes() http.Handler {
 		route{http.MethodGet, pathReady, "readyz", s.readyz},
 		route{http.MethodGet, pathMetrics, "metrics", s.showMetrics},
 	)
-	// The reverse proxy passes on the prefix only: numbers are not for the world.
-	// Not a subrouter: mux would forget that an earlier route refused the method.
-	router.Get("metrics").MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool {
-		return !exchangeOf(r.Context()).prefixed
-	})
+	hidden(router, "metrics")
+	if s.access != nil {
+		s.addForOperators(router, s.adminRoutes(), s.admin)
+	}
 	router.NotFoundHandler = s.answering(func(http.ResponseWriter, *http.Request) error { return problemNotFound })
 	router.MethodNotAllowedHandler = s.answering(func(w http.ResponseWriter, r *http.Request) error {
 		allow := allowed(router, r)

@@ -24,6 +24,7 @@ type Server struct {
 	checks   *checks
 	reader   *queries.Reader
 	tokens   *verifier
+	access   *access // nil where there are no operators
 	cursors  *cursorCodec
 	auth     *authService
 	docs     *docs
@@ -74,6 +75,7 @@ func (s *Server) prepareAPI() error {
 		return err
 	}
 	s.tokens, s.cursors = tokens, cursors
+	s.access = newAccess(s.cfg, tokens)
 	s.reader = queries.NewReader(s.cfg.DB)
 	s.auth = newAuthService(s.cfg, s.metrics)
 	return nil

@@ -24,27 +24,27 @@ type tokenCache struct {
 }
 
 type cachedToken struct {
-	user  int64
-	until time.Time
+	holder holder
+	until  time.Time
 }
 
 func newTokenCache() *tokenCache {
 	return &tokenCache{young: map[string]cachedToken{}}
 }
 
-// find returns the user of a token that is still good.
-func (c *tokenCache) find(token string, now time.Time) (int64, bool) {
+// find returns whose token it is, if it is still good.
+func (c *tokenCache) find(token string, now time.Time) (holder, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	entry, ok := c.young[token]
 	if !ok {
 		entry, ok = c.old[token]
 	}
-	return entry.user, ok && now.Before(entry.until)
+	return entry.holder, ok && now.Before(entry.until)
 }
 
 // keep remembers a token that is good until it expires.
-func (c *tokenCache) keep(token string, user int64, now, expires time.Time) {
+func (c *tokenCache) keep(token string, h holder, now, expires time.Time) {
 	if len(token) > maxCachedToken {
 		return
 	}
@@ -57,5 +57,5 @@ func (c *tokenCache) keep(token string, user int64, now, expires time.Time) {
 	if len(c.young) >= maxCachedTokens {
 		c.young, c.old = map[string]cachedToken{}, c.young
 	}
-	c.young[token] = cachedToken{user, until}
+	c.young[token] = cachedToken{h, until}
 }

@@ -88,6 +88,8 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		JWKSURL:        string(cfg.JWKSURL),
 		AuthBackendURL: string(cfg.AuthBackendURL),
 		CORSOrigins:    append([]string{}, cfg.CORSOrigins...),
+		Operators:      cfg.operators(),
+		RoleClaim:      cfg.ConsoleRoleClaim,
 	})
 	return a, err
 }

@@ -55,6 +55,10 @@ type Config struct {
 	JWKSURL        SecretURL `env:"JWKS_URL" allowed:"http://… or https://…"`
 	AuthBackendURL SecretURL `env:"AUTH_BACKEND_URL" envDefault:"http://auth_backend:8000" allowed:"http://… or https://…"`
 
+	// Operators.
+	ConsoleTokens    Secret `env:"CONSOLE_TOKENS" allowed:"name:role:secret, separated by commas; the role viewer or operator, the secret 16 or more letters, digits, -, _ and ."`
+	ConsoleRoleClaim string `env:"CONSOLE_ROLE_CLAIM" maxlen:"255"` // unset: no user is an operator
+
 	// Logs and traces.
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"trace debug info warn error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json text"`

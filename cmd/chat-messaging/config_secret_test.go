@@ -44,6 +44,7 @@ func TestNoWayOfPrintingShowsTheSecretsOfAConfig(t *testing.T) {
 		"DATABASE_URL=postgres://u:hunter2@h/d",
 		"RABBITMQ_URL=amqp://u:hunter2@h/v",
 		"AUTH_BACKEND_URL=http://u:hunter2@h",
+		"CONSOLE_TOKENS=anna:operator:hunter2-hunter2-hunter2",
 	}, noFile)
 	if err != nil {
 		t.Fatal(err)

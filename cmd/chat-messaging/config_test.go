@@ -54,6 +54,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"COMPONENTS=http, pipeline", "SHUTDOWN_GRACE=1m", "POLICY_FILE=" + policies,
 		"HTTP_ADDR=127.0.0.1:0", "CORS_ORIGINS=https://a.example, http://b.example:81",
 		"KEY=short", "KEY_ALLOW_SHORT=true", "ALGORITHM=HS512", "AUTH_BACKEND_URL=https://auth/base",
+		"CONSOLE_TOKENS=anna:viewer:0123456789abcdef", "CONSOLE_ROLE_CLAIM=role",
 		"LOG_LEVEL=DEBUG", "LOG_FORMAT=text",
 	}, noFile)
 	if err != nil {
@@ -67,6 +68,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		Components: commaList{"http", "pipeline"}, ShutdownGrace: time.Minute, PolicyFile: policies,
 		HTTPAddr: "127.0.0.1:0", CORSOrigins: commaList{"https://a.example", "http://b.example:81"},
 		Key: "short", KeyAllowShort: true, Algorithm: "HS512", AuthBackendURL: "https://auth/base",
+		ConsoleTokens: "anna:viewer:0123456789abcdef", ConsoleRoleClaim: "role",
 		LogLevel: "debug", LogFormat: "text",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

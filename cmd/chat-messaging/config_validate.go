@@ -32,6 +32,7 @@ func (c *Config) validate(found *problems) {
 	c.checkProcess(found)
 	c.checkHTTP(found)
 	c.checkKey(found)
+	c.checkOperators(found)
 	slices.SortStableFunc(found.list, func(a, b problem) int {
 		return found.specs[a.key].field - found.specs[b.key].field
 	})
