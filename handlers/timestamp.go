@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// validTimestamp tells whether the text is a date and time of RFC 3339: upper-case
-// T, then Z or an offset, a full stop before 1 to 9 fraction digits if there are
-// any, years 0001 to 9999, no leap seconds. The gateway's format is one of them.
-// time.Parse alone also takes a comma, one-digit hours, any number of digits and
-// the year 0.
+// validTimestamp tells whether the text is a date and time as the gateway writes
+// them, with 0 to 9 fraction digits: an upper-case T, a full stop before the
+// fraction, an upper-case Z, years 0001 to 9999, no leap seconds. An offset is
+// refused: clients sort by this text's date, and the gateway's Z stands for its
+// own local time, so a true offset would not sort among the others. time.Parse
+// alone also takes that, a comma, one-digit hours, any number of digits and the
+// year 0.
 func validTimestamp(text string) bool {
 	const toSeconds = "2006-01-02T15:04:05"
 	if len(text) <= len(toSeconds) || !hasShape(text[:len(toSeconds)], "dddd-dd-ddTdd:dd:dd") {
@@ -26,16 +28,11 @@ func validTimestamp(text string) bool {
 			return false
 		}
 	}
-	if zone != "Z" && !validOffset(zone) {
+	if zone != "Z" {
 		return false
 	}
 	_, err := time.Parse(time.RFC3339, text) // the calendar and the clock
 	return err == nil
-}
-
-func validOffset(zone string) bool {
-	return (hasShape(zone, "+dd:dd") || hasShape(zone, "-dd:dd")) &&
-		zone[1:3] <= "23" && zone[4:6] <= "59"
 }
 
 // hasShape compares byte by byte; d in the shape stands for any digit.
