@@ -50,6 +50,10 @@
 // rejects a message: the window is held, after OutageAfter it is given back, and
 // the queue keeps it.
 //
+// Pause. consumption.go asks Postgres every second whether the queue is paused,
+// and before the first message; gate.go holds the subscriber back. What is in hand
+// is settled first, so a pause gives back only what no handler has seen.
+//
 // One consumer. Order needs a single consumer; exclusivity.go finds the means
 // that the queue has. Others stand by and take over.
 //

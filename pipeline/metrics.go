@@ -138,7 +138,7 @@ func (m *Metrics) parkFailed(logger *slog.Logger) func(error, time.Duration) {
 }
 
 func (m *Metrics) consumerState(current State) {
-	for _, s := range []State{Waiting, Standby, Consuming, Stopped} {
+	for _, s := range []State{Waiting, Standby, Consuming, Paused, Stopped} {
 		value := 0.0
 		if s == current {
 			value = 1

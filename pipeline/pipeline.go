@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +98,8 @@ type Pipeline struct {
 	handle     handlers.Handler
 	state      atomic.Value // State
 	reason     atomic.Pointer[relayState]
+	gate       *Gate
+	pause      pause
 }
 
 // New puts the pieces together; nothing is connected before Run.
@@ -105,7 +108,7 @@ func New(cfg Config) (*Pipeline, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("invalid pipeline config: %w", err)
 	}
-	p := &Pipeline{cfg: cfg, metrics: cfg.Metrics, writer: queries.NewWriter(cfg.DB), handle: chain(&cfg)}
+	p := &Pipeline{cfg: cfg, metrics: cfg.Metrics, writer: queries.NewWriter(cfg.DB), handle: chain(&cfg), gate: NewGate()}
 	p.state.Store(Waiting)
 	p.reason.Store(&relayState{err: errors.New("not started")})
 	var err error
@@ -131,6 +134,7 @@ func New(cfg Config) (*Pipeline, error) {
 		Prepare:    p.prepare,
 		Exclusive:  true,
 		Lock:       p.lock,
+		Gate:       p.gate,
 		Drain:      cfg.Grace,
 		OnState:    p.onState,
 		Logger:     cfg.Logger,
@@ -174,6 +178,11 @@ func (p *Pipeline) route() error {
 // Run consumes until Close. It returns nil then; a return before that is an
 // error, because the router never ends by itself.
 func (p *Pipeline) Run() error {
+	watching, stop := context.WithCancel(context.Background())
+	var watcher sync.WaitGroup
+	watcher.Go(func() { p.watchConsumption(watching) })
+	defer watcher.Wait()
+	defer stop()
 	// The router's context must outlive the signal that stops the service: its
 	// end would cut off messages that are being handled.
 	err := p.router.Run(context.Background())
@@ -197,8 +206,8 @@ func (p *Pipeline) Close() error {
 	return errors.Join(err, p.poison.Close())
 }
 
-// Err returns nil while the pipeline consumes or stands by for another instance
-// that does, and why not otherwise.
+// Err returns nil while the pipeline consumes, stands by for another instance
+// that does, or is paused, and why not otherwise.
 func (p *Pipeline) Err() error {
 	return p.reason.Load().err
 }
@@ -209,11 +218,14 @@ func (p *Pipeline) State() State {
 	return s
 }
 
+// InHand is how many deliveries are not settled yet.
+func (p *Pipeline) InHand() int { return p.subscriber.InHand() }
+
 func (p *Pipeline) onState(s State) {
 	p.state.Store(s)
 	p.metrics.consumerState(s)
 	switch s {
-	case Consuming, Standby:
+	case Consuming, Standby, Paused:
 		p.reason.Store(&relayState{})
 	case Stopped:
 		p.reason.Store(&relayState{err: errors.New("stopped")})
@@ -228,11 +240,15 @@ func (p *Pipeline) prepare(ctx context.Context, _ string) error {
 	for _, step := range []func(context.Context) error{
 		p.cfg.Migrated,
 		p.cfg.DB.Probe,
+		p.readConsumption, // before the first message: a restart does not resume
 		func(ctx context.Context) error { return p.cfg.Topology.EnsureInput(ctx, p.cfg.Consume) },
 	} {
 		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := step(limited)
 		cancel()
+		if errors.Is(err, errPaused) {
+			return err
+		}
 		if err != nil {
 			p.reason.Store(&relayState{err: err})
 			return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -46,8 +47,10 @@ type SubscriberConfig struct {
 	// Lock is the means of a queue that has none. It returns nil if somebody
 	// else has the lock. Required if Exclusive.
 	Lock func(ctx context.Context, topic string) (Lock, error)
-	// Drain is how long Close waits for messages that are being handled.
-	// Default 10 s.
+	// Gate pauses consumption while it is shut. Default: never.
+	Gate *Gate
+	// Drain is how long Close, and a gate that shuts, wait for messages that are
+	// being handled. Default 10 s.
 	Drain time.Duration
 	// MaxPause is the longest pause before consuming begins again. The first is
 	// a twentieth of a second, and they double for as long as nothing gets
@@ -77,6 +80,9 @@ func (c *SubscriberConfig) setDefaults() {
 	}
 	if c.Prepare == nil {
 		c.Prepare = func(context.Context, string) error { return nil }
+	}
+	if c.Gate == nil {
+		c.Gate = NewGate()
 	}
 	if c.Drain == 0 {
 		c.Drain = 10 * time.Second
@@ -198,6 +204,19 @@ func (s *Subscriber) Rewind(reason error) {
 	}
 }
 
+// InHand is how many messages are handed out and not acknowledged.
+func (s *Subscriber) InHand() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := 0
+	for sub := range s.rewinds {
+		if w := sub.window.Load(); w != nil {
+			total += len(w.inFlight)
+		}
+	}
+	return total
+}
+
 // Close stops consuming, waits up to Drain for the messages that were handed
 // out, acknowledges them and ends every subscription. What was prefetched but
 // not handed out goes back to the queue. Safe to call twice.
@@ -220,6 +239,7 @@ type subscription struct {
 	closing chan struct{}
 	rewind  chan error
 	logger  *slog.Logger
+	window  atomic.Pointer[window] // nil while there is none
 
 	exclusivity Exclusivity // how the queue is kept to one consumer, once inspected
 	inspected   bool        // and the queue has not been away since
@@ -242,9 +262,16 @@ func (s *subscription) run(ctx context.Context) {
 
 	pauses := newPauses(min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause)
 	for begin.Err() == nil {
-		progress, err := s.consume(ctx, begin)
+		round, end := s.cfg.Gate.pass(begin, func() { s.cfg.OnState(Paused) })
+		progress, err := s.consume(ctx, round)
+		end(nil)
 		if begin.Err() != nil {
 			return
+		}
+		if errors.Is(err, errPaused) || errors.Is(context.Cause(round), errPaused) {
+			pauses.Reset()
+			s.inspected = false
+			continue
 		}
 		if progress {
 			pauses.Reset()

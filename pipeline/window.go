@@ -23,6 +23,8 @@ const (
 	Standby State = "standby"
 	// Consuming: messages come as soon as there are any.
 	Consuming State = "consuming"
+	// Paused: an operator has said so.
+	Paused State = "paused"
 	// Stopped: the subscription has ended.
 	Stopped State = "stopped"
 )
@@ -94,6 +96,8 @@ func (s *subscription) consume(ctx, begin context.Context) (progress bool, err e
 	// Detached: a closing router ends the Subscribe context before it closes the
 	// subscriber, and what is in hand gets the time of drain in either case.
 	w.ctx, w.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.window.Store(w)
+	defer s.window.Store(nil)
 	s.cfg.OnState(Consuming)
 
 	acknowledged := make(chan error, 1)
