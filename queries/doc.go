@@ -7,6 +7,11 @@
 // session that holds the leader's lock; everybody else reads through the pool
 // of a DB.
 //
+// Poisoned messages are collected into a table (poison_collect.go), searched by
+// one filter (poison_filter.go, poison_list.go), and changed by jobs: whoever asks
+// for one only makes its row (poison_jobs.go), and one worker does what it says
+// (poison_work.go). Every action leaves a record (audit.go).
+//
 // Statements stand beside the one function that runs them, list their columns
 // and bind every value. A test prepares each of them against the migrated schema.
 package queries
