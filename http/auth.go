@@ -98,6 +98,9 @@ func (s *Server) authenticated(next endpoint) endpoint {
 		h := w.Header()
 		h["Cache-Control"] = []string{"private, no-cache"}
 		h["Vary"] = []string{"Origin, Authorization"}
+		if !s.rates.allow(holder.user, s.cfg.Now()) {
+			return problemTooManyRequests
+		}
 		return next(w, r)
 	}
 }

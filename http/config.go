@@ -65,6 +65,9 @@ type Config struct {
 	// MaxConcurrent bounds the API requests in progress; one more is answered
 	// with 503. Default 256.
 	MaxConcurrent int
+	// RateLimit bounds the requests a second of one user; one more is answered
+	// with 429. After a pause twice as many pass at once. Default 0: no bound.
+	RateLimit int
 	// MaxConnections bounds the open connections; one more ends the one that has
 	// been idle longest. Default 4096.
 	MaxConnections int

@@ -58,3 +58,19 @@ func AdminRoutes(s *Server) []AdminRoute {
 	}
 	return table
 }
+
+// Rates are the shares of users.
+type Rates struct{ rates *rates }
+
+// NewRates allows so many requests a second.
+func NewRates(perSecond int) Rates { return Rates{newRates(perSecond)} }
+
+// Allow takes one request of the user's share.
+func (r Rates) Allow(user int64, now time.Time) bool { return r.rates.allow(user, now) }
+
+// Known is how many users are remembered.
+func (r Rates) Known() int {
+	r.rates.mu.Lock()
+	defer r.rates.mu.Unlock()
+	return len(r.rates.young) + len(r.rates.old)
+}

@@ -70,6 +70,10 @@ var (
 		"Unsupported media type", "The body must be application/json in UTF-8, not compressed.")
 	problemTooManyAttempts = newProblem(http.StatusTooManyRequests, "too-many-attempts",
 		"Too many attempts", "Too many wrong secrets came from this address. Please wait.")
+	problemTooManyRequests = problem{
+		Type: problemType + "too-many-requests", Title: "Too many requests", Status: http.StatusTooManyRequests,
+		Detail: "You ask more often than is allowed. Please wait.", retryAfter: 1,
+	}
 	problemHeaders = problem{
 		Type: problemType + "too-many-headers", Title: "Too many headers", Status: http.StatusRequestHeaderFieldsTooLarge,
 		Detail: "The request has more than 100 header fields.", closes: true,

@@ -24,6 +24,7 @@ type Server struct {
 	checks   *checks
 	reader   *queries.Reader
 	tokens   *verifier
+	rates    *rates  // nil: no bound
 	access   *access // nil where there are no operators
 	cursors  *cursorCodec
 	auth     *authService
@@ -74,7 +75,7 @@ func (s *Server) prepareAPI() error {
 	if s.docs, err = newDocs(); err != nil {
 		return err
 	}
-	s.tokens, s.cursors = tokens, cursors
+	s.tokens, s.cursors, s.rates = tokens, cursors, newRates(s.cfg.RateLimit)
 	s.access = newAccess(s.cfg, tokens)
 	s.reader = queries.NewReader(s.cfg.DB)
 	s.auth = newAuthService(s.cfg, s.metrics)

@@ -88,6 +88,7 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		JWKSURL:        string(cfg.JWKSURL),
 		AuthBackendURL: string(cfg.AuthBackendURL),
 		CORSOrigins:    append([]string{}, cfg.CORSOrigins...),
+		RateLimit:      cfg.RESTRateLimit,
 		Operators:      cfg.operators(),
 		RoleClaim:      cfg.ConsoleRoleClaim,
 	})

@@ -54,6 +54,7 @@ type Config struct {
 	Algorithm      string    `env:"ALGORITHM" envDefault:"HS256" oneof:"HS256 HS384 HS512 RS256 RS384 RS512 ES256 ES384 ES512 EdDSA"`
 	JWKSURL        SecretURL `env:"JWKS_URL" allowed:"http://… or https://…"`
 	AuthBackendURL SecretURL `env:"AUTH_BACKEND_URL" envDefault:"http://auth_backend:8000" allowed:"http://… or https://…"`
+	RESTRateLimit  int       `env:"REST_RATE_LIMIT" envDefault:"200" min:"0" max:"1000000"` // 0: no bound
 
 	// Operators.
 	ConsoleTokens    Secret `env:"CONSOLE_TOKENS" allowed:"name:role:secret, separated by commas; the role viewer or operator, the secret 16 or more letters, digits, -, _ and ."`

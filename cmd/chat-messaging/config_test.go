@@ -53,7 +53,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		"PREFETCH=300", "BATCH_SIZE=200", "BATCH_LINGER=2ms", "MAX_BODY_BYTES=100",
 		"COMPONENTS=http, pipeline", "SHUTDOWN_GRACE=1m", "POLICY_FILE=" + policies,
 		"HTTP_ADDR=127.0.0.1:0", "CORS_ORIGINS=https://a.example, http://b.example:81",
-		"KEY=short", "KEY_ALLOW_SHORT=true", "ALGORITHM=HS512", "AUTH_BACKEND_URL=https://auth/base",
+		"KEY=short", "KEY_ALLOW_SHORT=true", "ALGORITHM=HS512", "AUTH_BACKEND_URL=https://auth/base", "REST_RATE_LIMIT=7",
 		"CONSOLE_TOKENS=anna:viewer:0123456789abcdef", "CONSOLE_ROLE_CLAIM=role",
 		"LOG_LEVEL=DEBUG", "LOG_FORMAT=text",
 	}, noFile)
@@ -67,7 +67,7 @@ func TestEveryVariableReachesItsField(t *testing.T) {
 		Prefetch: 300, BatchSize: 200, BatchLinger: 2 * time.Millisecond, MaxBodyBytes: 100,
 		Components: commaList{"http", "pipeline"}, ShutdownGrace: time.Minute, PolicyFile: policies,
 		HTTPAddr: "127.0.0.1:0", CORSOrigins: commaList{"https://a.example", "http://b.example:81"},
-		Key: "short", KeyAllowShort: true, Algorithm: "HS512", AuthBackendURL: "https://auth/base",
+		Key: "short", KeyAllowShort: true, Algorithm: "HS512", AuthBackendURL: "https://auth/base", RESTRateLimit: 7,
 		ConsoleTokens: "anna:viewer:0123456789abcdef", ConsoleRoleClaim: "role",
 		LogLevel: "debug", LogFormat: "text",
 	}
