@@ -34,7 +34,7 @@ lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
 	go tool -modfile=tools/go.mod golangci-lint run
 	go mod tidy -diff
 
-bench: ## Measure throughput beside a bare relay and the stock pipeline, on private servers
+bench: ## Measure throughput, latency, memory beside a bare relay and the stock pipeline, on private servers; some 20 minutes
 	go run ./cmd/bench
 
 bench-rest: $(SERVICES) ## Measure history and chat list beside the bare queries under pgbench

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -17,7 +17,7 @@ import (
 	"chat-messaging/cmd/bench/process"
 )
 
-// The contenders, as flags and the table name them.
+// The contenders, as flags name them.
 const (
 	nameRelay = "A"
 	nameStock = "B"
@@ -27,37 +27,45 @@ const (
 // entrant is a contender with what it needs of a round.
 type entrant struct {
 	name, title string
-	messages    int
-	// stores tells whether the messages must be in the table afterwards.
-	stores bool
+	// stores tells whether the messages must be in the table afterwards, ordered
+	// whether the events of a chat must come in order.
+	stores, ordered bool
 	// inputArguments are those of its input queue; nil: the service's.
 	inputArguments func(queueType, poisonQueue string) amqp.Table
-	command        func(*arena.Ground) (process.Command, error)
+	// launch says how to start it, with further settings for the service.
+	launch func(*arena.Ground, pairs) (launch, error)
 }
 
-// entrants are the contenders in the order of their names. dir is a folder for
-// programs.
-func entrants(s settings, dir, service string) []entrant {
-	all := []entrant{{
-		name: nameRelay, title: "A bare relay", messages: s.Messages,
-		command: s.inThisProgram("relay", dir),
-	}, {
-		name: nameStock, title: "B stock Watermill", messages: s.StockMessages, stores: true,
+// launch is a process to be measured.
+type launch struct {
+	process.Command
+
+	// metrics is where it tells its own figures. Empty: it does not.
+	metrics string
+}
+
+// entrants are the contenders. dir is a folder for programs, service the path of
+// the service's binary.
+func (s settings) entrants(dir, service string) (relay, stock, ours entrant) {
+	relay = entrant{name: nameRelay, title: "A bare relay", launch: s.inThisProgram("relay", dir)}
+	stock = entrant{
+		name: nameStock, title: "B stock Watermill", stores: true,
 		inputArguments: contender.StockArguments,
-		command:        s.inThisProgram("stock", dir),
-	}, {
-		name: nameOurs, title: "C ours", messages: s.Messages, stores: true,
-		command: s.ourService(service, dir),
-	}}
-	return slices.DeleteFunc(all, func(e entrant) bool { return !slices.Contains(s.Contenders, e.name) })
+		launch:         s.inThisProgram("stock", dir),
+	}
+	ours = entrant{
+		name: nameOurs, title: "C ours", stores: true, ordered: true,
+		launch: s.ourService(service, dir),
+	}
+	return relay, stock, ours
 }
 
 // inThisProgram runs a contender of package contender as a child.
-func (s settings) inThisProgram(name, dir string) func(*arena.Ground) (process.Command, error) {
-	return func(g *arena.Ground) (process.Command, error) {
+func (s settings) inThisProgram(name, dir string) func(*arena.Ground, pairs) (launch, error) {
+	return func(g *arena.Ground, _ pairs) (launch, error) {
 		self, err := os.Executable()
 		if err != nil {
-			return process.Command{}, fmt.Errorf("finding this program: %w", err)
+			return launch{}, fmt.Errorf("finding this program: %w", err)
 		}
 		setup, err := json.Marshal(contender.Setup{
 			Broker: g.Broker, Database: g.Database,
@@ -66,32 +74,47 @@ func (s settings) inThisProgram(name, dir string) func(*arena.Ground) (process.C
 			Relay: s.Relay, Stock: s.Stock,
 		})
 		if err != nil {
-			return process.Command{}, fmt.Errorf("writing the setup of a contender: %w", err)
+			return launch{}, fmt.Errorf("writing the setup of a contender: %w", err)
 		}
-		return process.Command{
+		return launch{Command: process.Command{
 			Path: self, Args: []string{childVerb, name}, Dir: dir, Env: []string{setupVariable + "=" + string(setup)},
-		}, nil
+		}}, nil
 	}
 }
 
 // ourService runs the service as it is shipped, with its own defaults.
-func (s settings) ourService(service, dir string) func(*arena.Ground) (process.Command, error) {
-	return func(g *arena.Ground) (process.Command, error) {
+func (s settings) ourService(service, dir string) func(*arena.Ground, pairs) (launch, error) {
+	return func(g *arena.Ground, further pairs) (launch, error) {
+		address, err := freeAddress()
+		if err != nil {
+			return launch{}, err
+		}
 		env := pairs{
 			"DATABASE_URL": g.Database, "RABBITMQ_URL": g.Broker,
 			"DATABASE_EXCHANGE_NAME": g.Topology.DatabaseExchange, "DATABASE_QUEUE_NAME": g.Topology.DatabaseQueue,
 			"POISON_QUEUE_NAME": g.Topology.PoisonQueue, "DELIVERY_EXCHANGE_NAME": g.Topology.DeliveryExchange,
 			"QUEUE_TYPE": g.Topology.QueueType,
-			// The REST API has no part in this, and its port may be taken.
-			"COMPONENTS": "pipeline,relay", "HTTP_ADDR": "127.0.0.1:0",
+			// The REST API has no part in this. Metrics are served without it too.
+			"COMPONENTS": "pipeline,relay", "HTTP_ADDR": address,
 		}
+		maps.Copy(env, further)
 		maps.Copy(env, s.Environment)
 		command := process.Command{Path: service, Args: []string{"serve"}, Dir: dir}
 		for name, value := range env {
 			command.Env = append(command.Env, name+"="+value)
 		}
-		return command, nil
+		return launch{Command: command, metrics: "http://" + env["HTTP_ADDR"] + "/metrics"}, nil
 	}
+}
+
+// freeAddress is one on loopback that nothing listens on at this moment.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
+	if err != nil {
+		return "", fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String(), nil
 }
 
 // buildService returns the path of the service's binary, built into dir unless

@@ -5,7 +5,7 @@
 //	B  a pipeline of Watermill's stock parts: what one would otherwise write
 //	C  ours: the service's own binary
 //
-// It starts a Postgres and a RabbitMQ of its own, lets the contenders take turns
+// It starts a Postgres and a RabbitMQ of its own, lets what is compared take turns
 // over equal messages, checks that each has done its work, and prints a table.
 // Processor time and memory are read from /proc, so it needs Linux.
 package main
@@ -20,9 +20,11 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"chat-messaging/cmd/bench/contender"
+	"chat-messaging/cmd/bench/report"
 )
 
 // The exit codes, which scripts rely on.
@@ -60,15 +62,49 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
 		return exitFailed
 	}
-	err = errors.Join(result.WriteTable(stdout), writeJSON(s.JSON, result))
-	if err == nil && s.Check && !result.Pass() {
-		err = errors.New("a ratio is below its floor")
+	err = errors.Join(
+		result.WriteTable(stdout),
+		writeFile(s.JSON, result.WriteJSON),
+		writeFile(s.SVG, result.WriteSVG),
+	)
+	if err == nil && s.Check {
+		err = check(result)
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
 		return exitFailed
 	}
 	return exitOK
+}
+
+// check tells which bars were missed.
+func check(result report.Report) error {
+	if !result.Judged() {
+		return errors.New("checking: nothing was measured that has a bar")
+	}
+	if missed := result.Missed(); len(missed) > 0 {
+		return fmt.Errorf("checking: missed %s", strings.Join(missed, ", "))
+	}
+	return nil
+}
+
+// writeFile writes a file, if it has a name.
+func writeFile(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	if err := write(file); err != nil {
+		_ = file.Close()
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
 }
 
 // The contenders that are no programs of their own run as this one:

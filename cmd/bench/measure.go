@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"strings"
 
 	"chat-messaging/cmd/bench/arena"
 	"chat-messaging/cmd/bench/process"
 	"chat-messaging/cmd/bench/report"
-	"chat-messaging/pipeline"
 )
 
 // measure runs all rounds and reports. What it does meanwhile it tells on
@@ -29,25 +27,26 @@ func measure(ctx context.Context, s settings, progress io.Writer) (report.Report
 		return report.Report{}, fmt.Errorf("making a folder for the servers: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	say(progress, "starting private servers in %s", dir)
 	var service string
 	if slices.Contains(s.Contenders, nameOurs) {
 		if service, err = buildService(ctx, s.Service, dir); err != nil {
 			return report.Report{}, err
 		}
 	}
-	a, err := arena.Open(ctx, arena.Config{
-		Dir: filepath.Join(dir, "servers"), Postgres: s.Postgres, RabbitMQ: s.RabbitMQ, Chats: s.Chats,
-	}, table)
-	if err != nil {
-		return report.Report{}, errors.Join(err, a.Close())
+	b := &bench{settings: s, table: table, dir: dir, progress: progress}
+	contests := s.chosen(s.contests(dir, service))
+	// What needs other servers comes last, so that both start once.
+	large := slices.DeleteFunc(slices.Clone(contests), func(c contest) bool { return !c.large })
+	usual := slices.DeleteFunc(slices.Clone(contests), func(c contest) bool { return c.large })
+	for _, part := range [][]contest{usual, large} {
+		if err := b.inArena(ctx, part); err != nil {
+			if ctx.Err() != nil {
+				err = errors.New("interrupted") // whatever else it has led to
+			}
+			return report.Report{}, err
+		}
 	}
-	b := &bench{settings: s, arena: a, table: table, dir: dir, entrants: entrants(s, dir, service), progress: progress}
-	result, err := b.run(ctx)
-	if ctx.Err() != nil {
-		err = errors.New("interrupted") // whatever else it has led to
-	}
-	return result, errors.Join(err, a.Close())
+	return b.report(contests), nil
 }
 
 func say(progress io.Writer, format string, args ...any) {
@@ -57,132 +56,132 @@ func say(progress io.Writer, format string, args ...any) {
 // bench is one run of the program.
 type bench struct {
 	settings settings
-	arena    *arena.Arena
 	table    *process.Table
 	dir      string
-	entrants []entrant
 	progress io.Writer
+	// arena is where the rounds take place at the moment.
+	arena   *arena.Arena
+	machine report.Machine
+	samples []report.Sample
 }
 
-func (b *bench) run(ctx context.Context) (report.Report, error) {
-	machine, err := b.machine(ctx)
-	if err != nil {
-		return report.Report{}, err
+// inArena starts the servers that the contests need, holds them, and stops the
+// servers.
+func (b *bench) inArena(ctx context.Context, contests []contest) (err error) {
+	if len(contests) == 0 {
+		return nil
 	}
-	if err := b.warmUp(ctx); err != nil {
-		return report.Report{}, err
+	cfg := arena.Config{
+		Dir: filepath.Join(b.dir, "servers"), RabbitMQ: b.settings.RabbitMQ, Chats: b.settings.Chats,
+		Postgres: maps.Clone(b.settings.Postgres),
 	}
-	var samples []report.Sample
-	for number := range b.settings.Rounds {
-		for _, queue := range b.settings.Queues {
-			for _, e := range inTurn(b.entrants, number) {
-				sample, err := b.round(ctx, e, queue, number+1, e.messages)
-				if err != nil {
-					return report.Report{}, fmt.Errorf("round %d of %s on a %s queue: %w", number+1, e.title, queue, err)
-				}
-				say(b.progress, "round %d of %d, %s: %-17s %7.0f msg/s", number+1, b.settings.Rounds, queue, e.title, sample.Rate())
-				samples = append(samples, sample)
-			}
+	if contests[0].large {
+		cfg.Stored = b.settings.Stored
+		if _, given := cfg.Postgres["shared_buffers"]; !given {
+			cfg.Postgres["shared_buffers"] = "1GB"
 		}
 	}
-	b.sort(samples)
-	return report.New(machine, b.settings, samples, b.floors()), nil
+	say(b.progress, "starting private servers in %s", b.dir)
+	if cfg.Stored > 0 {
+		say(b.progress, "storing %s messages", thousands(cfg.Stored))
+	}
+	a, err := arena.Open(ctx, cfg, b.table)
+	defer func() { err = errors.Join(err, a.Close()) }()
+	if err != nil {
+		return err
+	}
+	b.arena = a
+	if b.machine, err = b.describe(ctx); err != nil {
+		return err
+	}
+	if err := b.warmUp(ctx, contests); err != nil {
+		return err
+	}
+	for _, c := range contests {
+		if err := b.hold(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // warmUp gives every contender a first round that does not count: the servers'
 // first transactions and the disk's first pages are slow.
-func (b *bench) warmUp(ctx context.Context) error {
+func (b *bench) warmUp(ctx context.Context, contests []contest) error {
 	if b.settings.WarmUp == 0 {
 		return nil
 	}
 	say(b.progress, "warming up")
-	for _, queue := range b.settings.Queues {
-		for _, e := range b.entrants {
-			if _, err := b.round(ctx, e, queue, 0, min(b.settings.WarmUp, e.messages)); err != nil {
-				return fmt.Errorf("warming %s up on a %s queue: %w", e.title, queue, err)
+	type pair struct{ contender, queue string }
+	warm := map[pair]bool{}
+	for _, c := range contests {
+		for _, v := range c.variants {
+			p := pair{v.entrant.name, v.Queue}
+			if warm[p] {
+				continue
+			}
+			warm[p] = true
+			w := plan{settings: b.settings}.clean(b.settings.WarmUp)
+			if _, err := b.round(ctx, draining(v.Line, v.entrant, w), 0); err != nil {
+				return fmt.Errorf("warming %s up on a %s queue: %w", v.entrant.title, v.Queue, err)
 			}
 		}
 	}
 	return nil
 }
 
-// inTurn returns the contenders in the order of a round: each is the first one
-// as often as the others, because what a contender leaves to the servers (dead
-// rows to clean, files to write) falls upon the next.
-func inTurn(all []entrant, round int) []entrant {
+// hold runs all rounds of a contest.
+func (b *bench) hold(ctx context.Context, c contest) error {
+	rounds := b.settings.Rounds
+	if c.rounds > 0 {
+		rounds = min(rounds, c.rounds)
+	}
+	for number := range rounds {
+		for _, v := range inTurn(c.variants, number) {
+			sample, err := b.round(ctx, v, number+1)
+			if err != nil {
+				return fmt.Errorf("round %d of %s, %s on a %s queue: %w", number+1, c.name, v.Variant, v.Queue, err)
+			}
+			say(b.progress, "%-8s %-7s round %d of %d: %-20s %s", c.name, v.Queue, number+1, rounds, v.Variant, headline(sample))
+			b.samples = append(b.samples, sample)
+		}
+	}
+	return nil
+}
+
+// headline is the figure that a round is about.
+func headline(s report.Sample) string {
+	switch {
+	case s.Latency.P99 > 0:
+		return fmt.Sprintf("%7.1f ms p99", s.Latency.P99)
+	case s.Seconds > 0:
+		return fmt.Sprintf("%7.0f msg/s", s.Rate())
+	default:
+		return fmt.Sprintf("%7.0f MiB", float64(s.PeakRSS)/(1<<20))
+	}
+}
+
+// inTurn returns the variants in the order of a round: each is the first one as
+// often as the others, because what one leaves to the servers (dead rows to
+// clean, files to write) falls upon the next.
+func inTurn(all []variant, round int) []variant {
 	first := round % len(all)
 	return append(slices.Clone(all[first:]), all[:first]...)
 }
 
-// sort brings the samples into the order of the table: that of the queues, then
-// the contenders.
-func (b *bench) sort(samples []report.Sample) {
-	slices.SortStableFunc(samples, func(x, y report.Sample) int {
-		if d := slices.Index(b.settings.Queues, x.Queue) - slices.Index(b.settings.Queues, y.Queue); d != 0 {
-			return d
+// report has its lines and bars in the order of the contests.
+func (b *bench) report(contests []contest) report.Report {
+	var samples []report.Sample
+	var comparisons []report.Comparison
+	for _, c := range contests {
+		for _, v := range c.variants {
+			for _, s := range b.samples {
+				if s.Line == v.Line {
+					samples = append(samples, s)
+				}
+			}
 		}
-		return strings.Compare(x.Contender, y.Contender)
-	})
-}
-
-func (b *bench) floors() []report.Floor {
-	titles := map[string]string{}
-	for _, e := range b.entrants {
-		titles[e.name] = e.title
+		comparisons = append(comparisons, c.comparisons...)
 	}
-	toRelay := map[string]float64{
-		pipeline.QueueQuorum: b.settings.Floors.Quorum, pipeline.QueueClassic: b.settings.Floors.Classic,
-	}
-	var all []report.Floor
-	for _, queue := range b.settings.Queues {
-		all = append(all,
-			report.Floor{Queue: queue, Of: titles[nameOurs], To: titles[nameRelay], Least: toRelay[queue]},
-			report.Floor{Queue: queue, Of: titles[nameOurs], To: titles[nameStock], Least: b.settings.Floors.Stock})
-	}
-	return all
-}
-
-func (b *bench) machine(ctx context.Context) (report.Machine, error) {
-	m := report.Machine{Processors: runtime.NumCPU(), Processor: processorName(), Go: runtime.Version()}
-	var err error
-	if m.Postgres, m.Durability, err = b.arena.Postgres(ctx); err != nil {
-		return m, err
-	}
-	if process.InMemory(b.dir) {
-		m.Durability += ", BUT ON A DISK IN MEMORY: see -dir"
-	}
-	m.RabbitMQ, err = b.arena.RabbitMQ(ctx)
-	return m, err
-}
-
-// processorName is what the kernel calls the processor.
-func processorName() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
-
-func writeJSON(path string, result report.Report) error {
-	if path == "" {
-		return nil
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("writing the report as JSON: %w", err)
-	}
-	if err := result.WriteJSON(file); err != nil {
-		_ = file.Close()
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("writing the report as JSON: %w", err)
-	}
-	return nil
+	return report.New(b.machine, b.settings, samples, comparisons)
 }

@@ -15,22 +15,19 @@ import (
 // done.
 const stopGrace = 30 * time.Second
 
-// round lets one contender drain a full queue:
+// round lets one contender work once:
 //
 //	prepare, fill, settle ▸ start ▸ first message handed out ▸ all events out ▸ stop ▸ verify
 //	                                └──────── measured ────────┘
 //
-// Number 0 is the warm-up. All contenders of a round get the same messages.
-func (b *bench) round(ctx context.Context, e entrant, queue string, number, messages int) (_ report.Sample, err error) {
+// Number 0 is the warm-up. All variants of a round get the same messages, as far
+// as their workloads are alike.
+func (b *bench) round(ctx context.Context, v variant, number int) (_ report.Sample, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, b.settings.Timeout, fmt.Errorf("not finished within %s", b.settings.Timeout))
 	defer cancel()
-	ground, err := b.arena.Prepare(ctx, arena.GroundConfig{
-		Workload: arena.Workload{
-			Count: messages, Chats: b.settings.Chats, BodyBytes: b.settings.BodyBytes,
-			Seed: b.settings.Seed + uint64(number), //nolint:gosec // a small positive number
-		},
-		QueueType: queue, InputArguments: e.inputArguments,
-	})
+	v.workload.Seed = b.settings.Seed + uint64(number) //nolint:gosec // a small positive number
+	v.ground.Workload = v.workload
+	ground, err := b.arena.Prepare(ctx, v.ground)
 	if ground != nil {
 		defer func() { err = errors.Join(err, ground.Close(context.WithoutCancel(ctx))) }()
 	}
@@ -38,33 +35,48 @@ func (b *bench) round(ctx context.Context, e entrant, queue string, number, mess
 		return report.Sample{}, err
 	}
 	defer context.AfterFunc(ctx, ground.Interrupt)()
+	l := &lap{bench: b, ground: ground, ledger: arena.NewLedger(v.workload, v.entrant.ordered)}
 	if err := pause(ctx, b.settings.Settle); err != nil {
 		return report.Sample{}, err
 	}
-	command, err := e.command(ground)
+	sample, err := b.run(ctx, v, l)
 	if err != nil {
 		return report.Sample{}, err
 	}
-	child, err := process.Start(command)
-	if err != nil {
-		return report.Sample{}, err
+	sample.Line, sample.Round = v.Line, number
+	if l.partial {
+		return sample, ground.VerifyPart(ctx)
 	}
-	d := &drain{ground: ground, child: child, bench: b, messages: messages}
-	sample, err := d.measure(ctx)
-	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
-	defer done()
-	if err := errors.Join(err, child.Stop(stopping)); err != nil {
-		return report.Sample{}, err
-	}
-	sample.Queue, sample.Contender, sample.Round = queue, e.title, number
-	return sample, ground.Verify(ctx, e.stores)
+	return sample, ground.Verify(ctx, l.ledger, v.entrant.stores)
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
+// run starts the contender, measures it, and stops it.
+func (b *bench) run(ctx context.Context, v variant, l *lap) (report.Sample, error) {
+	start, err := v.entrant.launch(l.ground, v.further)
+	if err != nil {
+		return report.Sample{}, err
 	}
+	l.metrics = start.metrics
+	if l.child, err = process.Start(start.Command); err != nil {
+		return report.Sample{}, err
+	}
+	watched, unwatch := context.WithCancelCause(ctx)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case <-l.child.Ended():
+			unwatch(l.child.Err())
+		case <-watched.Done():
+		}
+	}()
+	sample, err := v.measure(l, watched)
+	if err != nil && watched.Err() != nil {
+		err = context.Cause(watched) // whatever else it has led to
+	}
+	unwatch(nil)
+	<-watching
+	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	defer done()
+	return sample, errors.Join(err, l.child.Stop(stopping))
 }

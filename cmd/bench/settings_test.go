@@ -19,14 +19,24 @@ func TestParseSettings(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, names{"quorum", "classic"}, s.Queues)
 		require.Equal(t, names{"A", "B", "C"}, s.Contenders)
-		require.Equal(t, 100_000, s.Messages)
-		require.Equal(t, floors{Quorum: 0.5, Classic: 0.75, Stock: 10}, s.Floors)
+		require.Equal(t, names(contestNames()), s.Only)
+		require.Equal(t, 200_000, s.Messages)
+		require.Equal(t, counts{200, 1_000, 5_000}, s.Rates)
+	})
+	t.Run("hurries where nothing else is given", func(t *testing.T) {
+		t.Parallel()
+		s, err := parseSettings([]string{"-quick", "-messages", "7000"}, io.Discard)
+		require.NoError(t, err)
+		require.Equal(t, 7000, s.Messages)
+		require.Equal(t, 1, s.Rounds)
+		require.Equal(t, 10_000, s.VariantMessages)
 	})
 	t.Run("takes lists, pairs and times", func(t *testing.T) {
 		t.Parallel()
 		s, err := parseSettings([]string{
 			"-queues", "classic", "-contenders=C,A", "-stock-poll", "1s",
 			"-env", "PREFETCH=4000", "-env", "LOG_LEVEL=", "-postgres", "shared_buffers=1GB",
+			"-only=chats,memory", "-rates", "10,20", "-bar", "hot-chat=0.5", "-bar", "p99-classic-10=4",
 		}, io.Discard)
 		require.NoError(t, err)
 		require.Equal(t, names{"classic"}, s.Queues)
@@ -34,6 +44,9 @@ func TestParseSettings(t *testing.T) {
 		require.Equal(t, time.Second, s.Stock.Poll)
 		require.Equal(t, pairs{"PREFETCH": "4000", "LOG_LEVEL": ""}, s.Environment)
 		require.Equal(t, pairs{"shared_buffers": "1GB"}, s.Postgres)
+		require.Equal(t, names{"chats", "memory"}, s.Only)
+		require.Equal(t, counts{10, 20}, s.Rates)
+		require.Equal(t, limits{"hot-chat": 0.5, "p99-classic-10": 4}, s.Bars)
 	})
 	for _, tc := range []struct {
 		name string
@@ -45,7 +58,13 @@ func TestParseSettings(t *testing.T) {
 		{"no messages", []string{"-messages", "0"}, "-messages is 0"},
 		{"a poll without a pause", []string{"-stock-poll", "0s"}, "-stock-poll"},
 		{"a pair without a value", []string{"-postgres", "fsync"}, "name=value"},
-		{"a check of what does not run", []string{"-check", "-contenders", "A,C"}, "-check needs all"},
+		{"an unknown contest", []string{"-only", "drain,sprint"}, `"sprint"`},
+		{"a bar that there is not", []string{"-bar", "speed=1"}, "hot-chat"},
+		{"a bar that is no number", []string{"-bar", "hot-chat=high"}, `"high"`},
+		{"a rate of nothing", []string{"-rates", "100,0"}, `"0"`},
+		{"a length twice", []string{"-bodies", "100,100"}, "100 twice"},
+		{"a moment as a steady rate", []string{"-steady", "1ms"}, "-steady"},
+		{"a long queue that is short", []string{"-waiting", "10"}, "-waiting"},
 		{"an argument", []string{"all"}, `unexpected argument "all"`},
 		{"a flag that there is not", []string{"-fast"}, "-fast"},
 	} {
@@ -68,6 +87,9 @@ func TestParseSettings(t *testing.T) {
 		require.ErrorIs(t, err, flag.ErrHelp)
 		require.Contains(t, out.String(), "go run ./cmd/bench")
 		require.Contains(t, out.String(), "-stock-subscribers")
+		for _, name := range contestNames() {
+			require.Contains(t, out.String(), "\n  "+name+" ")
+		}
 	})
 	t.Run("can be written into the report", func(t *testing.T) {
 		t.Parallel()

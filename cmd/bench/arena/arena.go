@@ -26,6 +26,9 @@ type Config struct {
 	Postgres, RabbitMQ map[string]string
 	// Chats is how many chats there are.
 	Chats int
+	// Stored is how many messages the one database holds that GroundConfig.Stored
+	// is about. 0: there is none.
+	Stored int
 }
 
 // Arena is a Postgres and a RabbitMQ of its own. It serves one goroutine.
@@ -37,6 +40,7 @@ type Arena struct {
 	admin  *queries.DB
 	broker *pipeline.Connection
 	rounds int
+	stored int // messages in the database that holds some
 
 	// PostgresPID and RabbitMQPID are the roots of the servers' processes.
 	PostgresPID, RabbitMQPID int
@@ -70,7 +74,10 @@ func Open(ctx context.Context, cfg Config, table *process.Table) (*Arena, error)
 	if err := a.findProcesses(ctx, table); err != nil {
 		return a, err
 	}
-	return a, a.makeTemplate(ctx)
+	if err := a.makeTemplate(ctx); err != nil {
+		return a, err
+	}
+	return a, a.makeStored(ctx)
 }
 
 // Close stops the servers. It is safe on an arena that did not open fully.

@@ -51,16 +51,22 @@ func (a *Arena) makeTemplate(ctx context.Context) error {
 
 // makeDatabase copies the template and returns the copy's URL.
 func (a *Arena) makeDatabase(ctx context.Context, name string) (string, error) {
-	for _, statement := range []string{
-		"CREATE DATABASE " + name + " TEMPLATE " + templateName,
-		// So that a round does not write out what the one before it has changed.
-		"CHECKPOINT",
-	} {
-		if _, err := a.admin.ExecContext(ctx, statement); err != nil {
-			return "", fmt.Errorf("making a database for the round: %w", err)
-		}
+	if _, err := a.admin.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE "+templateName); err != nil {
+		return "", fmt.Errorf("making a database for the round: %w", err)
+	}
+	if err := a.checkpoint(ctx); err != nil {
+		return "", err
 	}
 	return a.databaseURL(name)
+}
+
+// checkpoint is there so that a round does not write out what the one before it
+// has changed.
+func (a *Arena) checkpoint(ctx context.Context) error {
+	if _, err := a.admin.ExecContext(ctx, "CHECKPOINT"); err != nil {
+		return fmt.Errorf("flushing the databases to disk: %w", err)
+	}
+	return nil
 }
 
 func (a *Arena) dropDatabase(ctx context.Context, name string) error {
@@ -96,10 +102,10 @@ SELECT (SELECT count(*) FROM messages) AS stored,
         WHERE last_seq <> COALESCE(n, 0) OR last_seq <> COALESCE(last, 0)) AS torn,
        (SELECT count(*) FROM outbox) AS unsent`
 
-// verifyStored checks that the table holds every message, and each chat's in
-// a row.
-func (a *Arena) verifyStored(ctx context.Context, name string, want int) error {
-	db, err := a.open(name)
+// verifyStored checks that the table holds so many messages more than before the
+// round, and each chat's in a row.
+func (g *Ground) verifyStored(ctx context.Context, want int) error {
+	db, err := g.arena.open(g.database)
 	if err != nil {
 		return err
 	}
@@ -108,9 +114,38 @@ func (a *Arena) verifyStored(ctx context.Context, name string, want int) error {
 	if err := db.GetContext(ctx, &got, storedStatement); err != nil {
 		return fmt.Errorf("counting what is stored: %w", err)
 	}
-	if got.Stored != want || got.Torn > 0 || got.Unsent > 0 {
+	if got.Stored != g.before+want || got.Torn > 0 || got.Unsent > 0 {
 		return fmt.Errorf("%d of %d messages are stored, %d chats have gaps, %d events are in the outbox",
-			got.Stored, want, got.Torn, got.Unsent)
+			got.Stored-g.before, want, got.Torn, got.Unsent)
+	}
+	if g.database == storedName {
+		g.arena.stored = got.Stored
 	}
 	return nil
+}
+
+// Hold keeps every contender from the chats, so that nothing that is handed out
+// gets anywhere, until the function that it returns is called.
+func (g *Ground) Hold(ctx context.Context) (release func() error, err error) {
+	db, err := g.arena.open(g.database)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("locking the chats: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, "LOCK TABLE chats IN ACCESS EXCLUSIVE MODE"); err != nil {
+		_ = tx.Rollback()
+		_ = db.Close()
+		return nil, fmt.Errorf("locking the chats: %w", err)
+	}
+	return func() error {
+		defer func() { _ = db.Close() }()
+		if err := tx.Rollback(); err != nil {
+			return fmt.Errorf("unlocking the chats: %w", err)
+		}
+		return nil
+	}, nil
 }

@@ -11,9 +11,9 @@ import (
 // fillWindow is how many publishings of the filling are under way at a time.
 const fillWindow = 1000
 
-// fill puts all messages of the workload into the input queue, persistent and
+// Fill puts all messages of the workload into the input queue, persistent and
 // confirmed.
-func (g *Ground) fill(ctx context.Context) error {
+func (g *Ground) Fill(ctx context.Context) error {
 	ch, err := g.arena.broker.Channel(ctx)
 	if err != nil {
 		return err
@@ -23,17 +23,14 @@ func (g *Ground) fill(ctx context.Context) error {
 		return fmt.Errorf("asking for confirms: %w", err)
 	}
 	var window []*amqp.DeferredConfirmation
-	for key, body := range g.workload.Messages() {
+	for m := range g.workload.Messages() {
 		if len(window) == fillWindow {
 			if err := confirmed(ctx, window[0]); err != nil {
 				return err
 			}
 			window = window[1:]
 		}
-		confirm, err := ch.PublishWithDeferredConfirm(g.Topology.DatabaseExchange, "", false, false, amqp.Publishing{
-			ContentType: "application/json", ContentEncoding: "utf-8",
-			DeliveryMode: amqp.Persistent, MessageId: key.String(), Body: body,
-		})
+		confirm, err := ch.PublishWithDeferredConfirm(g.Topology.DatabaseExchange, "", false, false, publishing(m))
 		if err != nil {
 			return fmt.Errorf("filling the input queue: %w", err)
 		}
@@ -44,11 +41,14 @@ func (g *Ground) fill(ctx context.Context) error {
 			return err
 		}
 	}
-	waiting, err := g.Waiting()
-	if err == nil && waiting != g.workload.Count {
-		err = fmt.Errorf("filling the input queue: %d of %d messages are in it", waiting, g.workload.Count)
+	return nil
+}
+
+func publishing(m Message) amqp.Publishing {
+	return amqp.Publishing{
+		ContentType: "application/json", ContentEncoding: "utf-8",
+		DeliveryMode: amqp.Persistent, MessageId: m.Key.String(), Body: m.Payload,
 	}
-	return err
 }
 
 func confirmed(ctx context.Context, confirm *amqp.DeferredConfirmation) error {

@@ -19,6 +19,8 @@ type Ground struct {
 
 	arena    *Arena
 	name     string
+	database string
+	before   int // messages that were stored when it was prepared
 	outbound string
 	workload Workload
 	probe    *amqp.Channel
@@ -29,13 +31,17 @@ type GroundConfig struct {
 	Workload Workload
 	// QueueType is that of all queues.
 	QueueType string
+	// Fill puts the messages into the input queue.
+	Fill bool
+	// Stored takes the database that holds messages already, as the rounds
+	// before have left it, and not a new one.
+	Stored bool
 	// InputArguments are those of the input queue. Default: those that the
 	// service gives it.
 	InputArguments func(queueType, poisonQueue string) amqp.Table
 }
 
-// Prepare makes a database, exchanges and queues, and fills the input queue. The
-// caller closes the ground even after an error.
+// Prepare makes a database, exchanges and queues. The caller closes the ground even after an error.
 func (a *Arena) Prepare(ctx context.Context, cfg GroundConfig) (*Ground, error) {
 	a.rounds++
 	name := fmt.Sprintf("bench_%d", a.rounds)
@@ -51,8 +57,8 @@ func (a *Arena) Prepare(ctx context.Context, cfg GroundConfig) (*Ground, error) 
 		},
 		arena: a, name: name, outbound: name + ".delivery.queue", workload: cfg.Workload,
 	}
-	var err error
-	if g.Database, err = a.makeDatabase(ctx, name); err != nil {
+	err := g.chooseDatabase(ctx, cfg.Stored)
+	if err != nil {
 		return g, err
 	}
 	if err := g.declare(ctx, cfg.InputArguments); err != nil {
@@ -61,7 +67,31 @@ func (a *Arena) Prepare(ctx context.Context, cfg GroundConfig) (*Ground, error) 
 	if g.probe, err = a.broker.Channel(ctx); err != nil {
 		return g, err
 	}
-	return g, g.fill(ctx)
+	if !cfg.Fill {
+		return g, nil
+	}
+	if err := g.Fill(ctx); err != nil {
+		return g, err
+	}
+	waiting, err := g.Waiting()
+	if err == nil && waiting != g.workload.Count {
+		err = fmt.Errorf("filling the input queue: %d of %d messages are in it", waiting, g.workload.Count)
+	}
+	return g, err
+}
+
+func (g *Ground) chooseDatabase(ctx context.Context, stored bool) (err error) {
+	if !stored {
+		g.database = g.name
+		g.Database, err = g.arena.makeDatabase(ctx, g.name)
+		return err
+	}
+	g.database, g.before = storedName, g.arena.stored
+	if err := g.arena.checkpoint(ctx); err != nil {
+		return err
+	}
+	g.Database, err = g.arena.databaseURL(storedName)
+	return err
 }
 
 // declare makes the queues in front of the contender and behind it. Nobody
@@ -101,6 +131,9 @@ func (g *Ground) declare(ctx context.Context, arguments func(queueType, poisonQu
 	return nil
 }
 
+// Messages returns how many messages the workload has.
+func (g *Ground) Messages() int { return g.workload.Count }
+
 // Waiting returns how many messages of the input queue no contender has been
 // given yet, or has given back.
 func (g *Ground) Waiting() (int, error) { return g.depth(g.Topology.DatabaseQueue) }
@@ -108,12 +141,26 @@ func (g *Ground) Waiting() (int, error) { return g.depth(g.Topology.DatabaseQueu
 // Sent returns how many events have come out.
 func (g *Ground) Sent() (int, error) { return g.depth(g.outbound) }
 
+// Parked returns how many messages are in the poison queue.
+func (g *Ground) Parked() (int, error) { return g.depth(g.Topology.PoisonQueue) }
+
+// Consumers returns how many consumers the input queue has.
+func (g *Ground) Consumers() (int, error) {
+	q, err := g.inspect(g.Topology.DatabaseQueue)
+	return q.Consumers, err
+}
+
 func (g *Ground) depth(queue string) (int, error) {
+	q, err := g.inspect(queue)
+	return q.Messages, err
+}
+
+func (g *Ground) inspect(queue string) (amqp.Queue, error) {
 	q, err := g.probe.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if err != nil {
-		return 0, fmt.Errorf("looking at queue %s: %w", queue, err)
+		return q, fmt.Errorf("looking at queue %s: %w", queue, err)
 	}
-	return q.Messages, nil
+	return q, nil
 }
 
 // Interrupt makes a call that waits for the broker return with an error, for

@@ -2,100 +2,124 @@ package arena
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// quiet is how long the output queue is read without anything coming before an
-// event counts as missing. All are in the queue already.
+// quiet is how long a queue is read without anything coming before a message
+// counts as missing. All are in the queue already.
 const quiet = 10 * time.Second
 
 // Verify checks, once the contender is gone, that it has done its work: the
-// input queue is empty and stays so, nothing is poisoned, every message has come
-// out once, and, if stores is set, is stored. It takes the events out.
-func (g *Ground) Verify(ctx context.Context, stores bool) error {
-	var faults []error
-	for _, queue := range []string{g.Topology.DatabaseQueue, g.Topology.PoisonQueue} {
-		left, err := g.depth(queue)
-		if err == nil && left > 0 {
-			err = fmt.Errorf("%d messages are left in queue %s", left, queue)
-		}
-		faults = append(faults, err)
-	}
-	faults = append(faults, g.verifySent(ctx))
-	if stores {
-		faults = append(faults, g.arena.verifyStored(ctx, g.name, g.workload.Count))
+// input queue is empty and stays so, every message has come out or is parked as
+// it must be, and, if stores is set, the accepted ones are stored. It takes out
+// what it reads, and strikes it off the ledger.
+func (g *Ground) Verify(ctx context.Context, ledger *Ledger, stores bool) error {
+	faults := []error{
+		g.verifyTaken(),
+		g.drain(ctx, g.outbound, func(d amqp.Delivery) error {
+			_, err := ledger.Event(d)
+			return err
+		}),
+		g.drain(ctx, g.Topology.PoisonQueue, ledger.Parked),
 	}
 	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("checking the work: %w", err)
+	}
+	if err := ledger.Missing(); err != nil {
+		return fmt.Errorf("checking the work: %w", err)
+	}
+	if !stores {
+		return nil
+	}
+	if err := g.verifyStored(ctx, ledger.Accepted()); err != nil {
 		return fmt.Errorf("checking the work: %w", err)
 	}
 	return nil
 }
 
-func (g *Ground) verifySent(ctx context.Context) error {
-	missing := make(map[uuid.UUID]struct{}, g.workload.Count)
-	for key := range g.workload.Messages() {
-		missing[key] = struct{}{}
+// VerifyPart checks the work of a contender that was stopped in the middle of a
+// workload of accepted messages: each is either stored and has come out, or is
+// still in the input queue.
+func (g *Ground) VerifyPart(ctx context.Context) error {
+	var faults []error
+	waiting, err := g.Waiting()
+	faults = append(faults, err)
+	sent, err := g.Sent()
+	faults = append(faults, err)
+	parked, err := g.Parked()
+	faults = append(faults, err)
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("checking the work: %w", err)
+	}
+	if waiting+sent != g.workload.Count || parked > 0 {
+		return fmt.Errorf("checking the work: of %d messages %d are waiting, %d have come out and %d are poisoned",
+			g.workload.Count, waiting, sent, parked)
+	}
+	if err := g.verifyStored(ctx, sent); err != nil {
+		return fmt.Errorf("checking the work: %w", err)
+	}
+	return nil
+}
+
+func (g *Ground) verifyTaken() error {
+	left, err := g.Waiting()
+	if err == nil && left > 0 {
+		err = fmt.Errorf("%d messages are left in queue %s", left, g.Topology.DatabaseQueue)
+	}
+	return err
+}
+
+// drain hands on all that is in a queue now.
+func (g *Ground) drain(ctx context.Context, queue string, take func(amqp.Delivery) error) error {
+	left, err := g.depth(queue)
+	if err != nil || left == 0 {
+		return err
 	}
 	ch, err := g.arena.broker.Channel(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = ch.Close() }()
-	sent, err := g.Sent()
+	deliveries, err := ch.ConsumeWithContext(ctx, queue, "", true, false, false, false, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading queue %s: %w", queue, err)
 	}
-	events, err := ch.ConsumeWithContext(ctx, g.outbound, "", true, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("reading the events: %w", err)
-	}
-	for range sent {
-		if err := take(ctx, events, missing); err != nil {
-			return err
+	for ; left > 0; left-- {
+		d, err := next(ctx, deliveries, quiet)
+		if err == nil {
+			err = take(d)
 		}
-	}
-	if len(missing) > 0 || sent != g.workload.Count {
-		return fmt.Errorf("%d events came out for %d messages, %d of these without one",
-			sent, g.workload.Count, len(missing))
+		if err != nil {
+			return fmt.Errorf("reading queue %s, %d before its end: %w", queue, left, err)
+		}
 	}
 	return nil
 }
 
-// take reads one event and strikes its message off.
-func take(ctx context.Context, events <-chan amqp.Delivery, missing map[uuid.UUID]struct{}) error {
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
-	var event amqp.Delivery
-	var open bool
-	select {
-	case event, open = <-events:
-		if !open {
-			return errors.New("reading the events: the broker ended the consumer")
+// next waits for a delivery.
+func next(ctx context.Context, deliveries <-chan amqp.Delivery, patience time.Duration) (amqp.Delivery, error) {
+	select { // spares the timer where there is one already
+	case d, open := <-deliveries:
+		if open {
+			return d, nil
 		}
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case d, open := <-deliveries:
+		if !open {
+			return d, errors.New("the broker ended the consumer")
+		}
+		return d, nil
 	case <-ctx.Done():
-		return fmt.Errorf("reading the events: %w", context.Cause(ctx))
+		return amqp.Delivery{}, context.Cause(ctx)
 	case <-timer.C:
-		return fmt.Errorf("reading the events: none came for %s, %d are missing", quiet, len(missing))
+		return amqp.Delivery{}, fmt.Errorf("nothing came for %s", patience)
 	}
-	var content struct {
-		ClientMessageID uuid.UUID `json:"client_message_id"`
-		RejectReason    *string   `json:"reject_reason"`
-	}
-	if err := json.Unmarshal(event.Body, &content); err != nil {
-		return fmt.Errorf("reading an event: %w", err)
-	}
-	if content.RejectReason != nil {
-		return fmt.Errorf("a message was rejected: %s", *content.RejectReason)
-	}
-	if _, expected := missing[content.ClientMessageID]; !expected {
-		return fmt.Errorf("the event of message %s is not expected, or not again", content.ClientMessageID)
-	}
-	delete(missing, content.ClientMessageID)
-	return nil
 }

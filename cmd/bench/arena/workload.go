@@ -15,12 +15,42 @@ import (
 type Workload struct {
 	// Count is how many messages there are.
 	Count int
-	// Chats is how many chats they are spread over, at random.
+	// Chats is how many chats they are spread over, at random. They are the first
+	// of the arena's.
 	Chats int
 	// BodyBytes is the length of a message's text.
 	BodyBytes int
+	// Rejected, Repeated and Poisoned are the shares, from 0 to 1, of messages
+	// that break a rule, that were sent before, and that are no messages at all.
+	// They lie among the others at random.
+	Rejected, Repeated, Poisoned float64
 	// Seed makes the messages: the same seed, the same messages.
 	Seed uint64
+}
+
+// Outcome is what must become of a message.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Accepted messages are stored and announced.
+	Accepted Outcome = iota
+	// Rejected messages are answered with the reason, and not stored.
+	Rejected
+	// Repeated messages are answered with the event of the first.
+	Repeated
+	// Poisoned messages go to the poison queue.
+	Poisoned
+)
+
+// Message is one message of a workload.
+type Message struct {
+	// Key is its client_message_id. A repeated message has that of the first.
+	Key     uuid.UUID
+	Payload []byte
+	Outcome Outcome
+	// Code is the reject_code that a rejected message is answered with.
+	Code string
 }
 
 // chat is a chat of two.
@@ -28,7 +58,8 @@ type chat struct {
 	id, first, second int64
 }
 
-// chats returns the chats, the same n for every workload.
+// chats returns the chats, the same n for every workload; fewer are the first of
+// more.
 func chats(n int) []chat {
 	random := rand.New(rand.NewPCG(0, 0)) //nolint:gosec // to be repeatable, not secret
 	all := make([]chat, n)
@@ -38,8 +69,8 @@ func chats(n int) []chat {
 	return all
 }
 
-// message is a message as the gateway sends it.
-type message struct {
+// wire is a message as the gateway sends it.
+type wire struct {
 	ID              *string `json:"id"`
 	ClientMessageID string  `json:"client_message_id"`
 	ChatID          string  `json:"chat_id"`
@@ -53,13 +84,18 @@ type message struct {
 	IsDeleted       bool    `json:"is_deleted"`
 }
 
-// Messages yields the key and the JSON of each message.
-func (w Workload) Messages() iter.Seq2[uuid.UUID, []byte] {
-	return func(yield func(uuid.UUID, []byte) bool) {
+// repeatWithin is how many messages back a repeated one was first sent, at most:
+// less than a batch, so that some repeats share theirs with the first.
+const repeatWithin = 500
+
+// Messages yields the messages in their order.
+func (w Workload) Messages() iter.Seq[Message] {
+	return func(yield func(Message) bool) {
 		random := rand.New(rand.NewPCG(w.Seed, 1)) //nolint:gosec // to be repeatable, not secret
 		all := chats(w.Chats)
 		body := make([]byte, w.BodyBytes)
 		at := time.Date(2025, 12, 16, 20, 19, 31, 0, time.UTC)
+		var recent []Message // accepted, for repeats
 		for i := range w.Count {
 			key := newKey(random)
 			to := all[random.IntN(len(all))]
@@ -69,19 +105,80 @@ func (w Workload) Messages() iter.Seq2[uuid.UUID, []byte] {
 			for j := range body {
 				body[j] = byte('a' + random.IntN(26)) //nolint:gosec // a letter fits
 			}
-			text, err := json.Marshal(message{
+			m := w.message(random, recent, key, wire{
 				ClientMessageID: key.String(), ChatID: strconv.FormatInt(to.id, 10),
 				SenderID: to.first, RecipientID: to.second, Body: string(body), Status: "sent",
 				SentAt: at.Add(time.Duration(i) * time.Microsecond).Format("2006-01-02T15:04:05.000000Z"),
 			})
-			if err != nil {
-				panic(fmt.Sprintf("encoding a message of texts and numbers: %v", err)) // cannot happen
-			}
-			if !yield(key, text) {
+			if !yield(m) {
 				return
+			}
+			if w.Repeated > 0 && m.Outcome == Accepted {
+				if recent = append(recent, m); len(recent) > repeatWithin {
+					recent = recent[1:]
+				}
 			}
 		}
 	}
+}
+
+// message decides the outcome and spoils what must not be accepted.
+func (w Workload) message(random *rand.Rand, recent []Message, key uuid.UUID, m wire) Message {
+	// Drawn in any case, so that workloads of one seed differ in nothing else.
+	draw, which := random.Float64(), random.IntN(1<<30)
+	switch {
+	case draw < w.Rejected:
+		code := reject(&m, which)
+		return Message{Key: key, Payload: encode(m), Outcome: Rejected, Code: code}
+	case draw < w.Rejected+w.Repeated && len(recent) > 0:
+		again := recent[which%len(recent)]
+		again.Outcome = Repeated
+		return again
+	case draw >= 1-w.Poisoned:
+		return Message{Key: key, Payload: poison(m, which), Outcome: Poisoned}
+	default:
+		return Message{Key: key, Payload: encode(m), Outcome: Accepted}
+	}
+}
+
+// reject makes the message break a rule: one that takes no database to see, one
+// that takes the look-up of a chat, one that takes the policy.
+func reject(m *wire, which int) (code string) {
+	switch which % 3 {
+	case 0:
+		m.Body = "   "
+		return "invalid_body"
+	case 1:
+		// Ids of chats are drawn from half the range, these from the other half.
+		m.ChatID = strconv.FormatInt(1<<62+1+int64(which), 10)
+		return "unknown_chat"
+	default:
+		m.RecipientID += 1 << 40 // nobody's
+		return "not_related"
+	}
+}
+
+// poison makes a text of which nobody can tell the sender. It still holds the
+// key, to be told from others.
+func poison(m wire, which int) []byte {
+	text := encode(m)
+	switch which % 3 {
+	case 0:
+		return text[:len(text)-1] // no closing brace
+	case 1:
+		return []byte("[" + string(text) + "]")
+	default:
+		m.SenderID = 0
+		return encode(m)
+	}
+}
+
+func encode(m wire) []byte {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("encoding a message of texts and numbers: %v", err)) // cannot happen
+	}
+	return text
 }
 
 // newKey draws a UUID of version 4.

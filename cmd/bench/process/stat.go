@@ -50,21 +50,38 @@ func ParseStat(text string) (Stat, error) {
 	return stat, nil
 }
 
-// ParsePeakRSS reads the most resident memory, in bytes, that a process ever had
-// from the text of /proc/PID/status. The kernel counts it anew at exec, unlike
-// the figure in rusage, which for a child of a big process starts with the
-// parent's.
-func ParsePeakRSS(text string) (int64, error) {
+// Memory is resident memory, in bytes.
+type Memory struct {
+	// RSS is what the process has now, PeakRSS the most that it ever had. The
+	// kernel counts the peak anew at exec, unlike the figure in rusage, which for a
+	// child of a big process starts with the parent's.
+	RSS, PeakRSS int64
+}
+
+// ParseMemory reads the text of /proc/PID/status.
+func ParseMemory(text string) (Memory, error) {
+	var m Memory
+	var found int
 	for line := range strings.Lines(text) {
-		value, found := strings.CutPrefix(line, "VmHWM:")
-		if !found {
+		name, value, _ := strings.Cut(line, ":")
+		var field *int64
+		switch name {
+		case "VmRSS":
+			field = &m.RSS
+		case "VmHWM":
+			field = &m.PeakRSS
+		default:
 			continue
 		}
 		kibibytes, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("parsing the memory of a process: %w", err)
+			return Memory{}, fmt.Errorf("parsing the memory of a process: %w", err)
 		}
-		return kibibytes << 10, nil
+		*field = kibibytes << 10
+		found++
 	}
-	return 0, errors.New("parsing the memory of a process: it has none, so it has ended")
+	if found < 2 {
+		return Memory{}, errors.New("parsing the memory of a process: it has none, so it has ended")
+	}
+	return m, nil
 }

@@ -33,14 +33,14 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-func TestParsePeakRSS(t *testing.T) {
+func TestParseMemory(t *testing.T) {
 	t.Parallel()
-	got, err := process.ParsePeakRSS("Name:\tbench\nVmPeak:\t 1000 kB\nVmHWM:\t   20480 kB\nVmRSS:\t 1 kB\n")
+	got, err := process.ParseMemory("Name:\tbench\nVmPeak:\t 1000 kB\nVmHWM:\t   20480 kB\nVmRSS:\t 1 kB\n")
 	require.NoError(t, err)
-	require.Equal(t, int64(20<<20), got)
+	require.Equal(t, process.Memory{RSS: 1 << 10, PeakRSS: 20 << 20}, got)
 
-	_, err = process.ParsePeakRSS("Name:\tbench\nState:\tZ (zombie)\n")
+	_, err = process.ParseMemory("Name:\tbench\nState:\tZ (zombie)\n")
 	require.ErrorContains(t, err, "it has ended")
-	_, err = process.ParsePeakRSS("VmHWM:\tmany kB\n")
+	_, err = process.ParseMemory("VmHWM:\tmany kB\n")
 	require.ErrorContains(t, err, "parsing the memory")
 }

@@ -31,13 +31,13 @@ func (t *Table) Parent(pid int) (int, error) {
 	return stat.Parent, err
 }
 
-// PeakRSS returns the most resident memory that the process ever had, in bytes.
-func (t *Table) PeakRSS(pid int) (int64, error) {
+// Memory returns the resident memory of the process.
+func (t *Table) Memory(pid int) (Memory, error) {
 	text, err := fs.ReadFile(t.proc, path.Join(strconv.Itoa(pid), "status"))
 	if err != nil {
-		return 0, fmt.Errorf("reading the memory of process %d: %w", pid, err)
+		return Memory{}, fmt.Errorf("reading the memory of process %d: %w", pid, err)
 	}
-	return ParsePeakRSS(string(text))
+	return ParseMemory(string(text))
 }
 
 // CPU returns the processor time that the process and everything below it have

@@ -7,21 +7,39 @@ import (
 	"slices"
 )
 
-// Sample is one measured round of one contender.
+// Line names what is measured, one row of the table: a variant of a workload on
+// a type of queue.
+type Line struct {
+	Workload string `json:"workload"`
+	Queue    string `json:"queue"`
+	Variant  string `json:"variant"`
+}
+
+// Sample is one measured round of one line.
 type Sample struct {
-	Queue     string  `json:"queue"`
-	Contender string  `json:"contender"`
-	Round     int     `json:"round"`
-	Messages  int     `json:"messages"`
-	Seconds   float64 `json:"seconds"`
+	Line
+
+	Round int `json:"round"`
+	// Messages and Seconds are 0 where no time is measured.
+	Messages int     `json:"messages"`
+	Seconds  float64 `json:"seconds"`
 	// CPU is what the round cost, by process.
 	CPU CPU `json:"cpu_us_per_message"`
+	// Allocations are those of the contender, of one that tells them.
+	Allocations Allocations `json:"allocations_per_message"`
+	// Latency is 0 where it is not measured.
+	Latency Latency `json:"latency_ms"`
 	// PeakRSS is the most memory that the contender's process had, in bytes.
 	PeakRSS int64 `json:"peak_rss_bytes"`
 }
 
 // Rate is messages in a second.
-func (s Sample) Rate() float64 { return float64(s.Messages) / s.Seconds }
+func (s Sample) Rate() float64 {
+	if s.Seconds == 0 {
+		return 0
+	}
+	return float64(s.Messages) / s.Seconds
+}
 
 // CPU is processor time, user and system, in microseconds for each message.
 type CPU struct {
@@ -30,37 +48,33 @@ type CPU struct {
 	RabbitMQ  float64 `json:"rabbitmq"`
 }
 
-// Row sums up the rounds of one contender on one type of queue.
+// Allocations are what a process allocates on its heap for each message.
+type Allocations struct {
+	Count float64 `json:"count"`
+	Bytes float64 `json:"bytes"`
+}
+
+// Row sums up the rounds of one line.
 type Row struct {
-	Queue     string `json:"queue"`
-	Contender string `json:"contender"`
-	Rounds    int    `json:"rounds"`
+	Line
+
+	Rounds int `json:"rounds"`
 	// Rate is in messages a second.
 	Rate Spread `json:"rate"`
-	// CPU has the medians.
-	CPU CPU `json:"cpu_us_per_message"`
-	// PeakRSS is the highest of all rounds, in bytes.
-	PeakRSS int64 `json:"peak_rss_bytes"`
+	// Latency is in milliseconds.
+	Latency LatencySpread `json:"latency_ms"`
+	// CPU and Allocations have the medians.
+	CPU         CPU         `json:"cpu_us_per_message"`
+	Allocations Allocations `json:"allocations_per_message"`
+	// PeakRSS is in bytes.
+	PeakRSS Spread `json:"peak_rss_bytes"`
 }
 
-// Floor is the least that the ratio of two contenders' rates must reach.
-type Floor struct {
-	Queue string  `json:"queue"`
-	Of    string  `json:"of"`
-	To    string  `json:"to"`
-	Least float64 `json:"least"`
-}
-
-// Ratio compares the rates of two contenders, round by round: what disturbs
-// the machine for longer than a round disturbs both.
-type Ratio struct {
-	Queue string  `json:"queue"`
-	Of    string  `json:"of"`
-	To    string  `json:"to"`
-	Value Spread  `json:"value"`
-	Floor float64 `json:"floor"`
-	// Pass tells whether the median reaches the floor.
-	Pass bool `json:"pass"`
+// LatencySpread is the spread of each percentile over the rounds.
+type LatencySpread struct {
+	P50  Spread `json:"p50"`
+	P99  Spread `json:"p99"`
+	P999 Spread `json:"p99_9"`
 }
 
 // Machine is what the figures were measured on. Figures of different machines
@@ -79,40 +93,45 @@ type Machine struct {
 type Report struct {
 	Machine Machine `json:"machine"`
 	// Settings are those of the run, for who wants to repeat it.
-	Settings any      `json:"settings"`
-	Rows     []Row    `json:"rows"`
-	Ratios   []Ratio  `json:"ratios"`
-	Samples  []Sample `json:"samples"`
+	Settings any       `json:"settings"`
+	Rows     []Row     `json:"rows"`
+	Verdicts []Verdict `json:"verdicts"`
+	Samples  []Sample  `json:"samples"`
 }
 
 // New sums the samples up. Rows come in the order in which their first samples
-// do, ratios in that of the floors; a floor for which nothing was measured is
-// left out.
-func New(machine Machine, settings any, samples []Sample, floors []Floor) Report {
-	r := Report{Machine: machine, Settings: settings, Samples: samples, Ratios: []Ratio{}}
+// do, verdicts in that of the comparisons; a comparison for which nothing was
+// measured is left out.
+func New(machine Machine, settings any, samples []Sample, comparisons []Comparison) Report {
+	r := Report{Machine: machine, Settings: settings, Rows: []Row{}, Verdicts: []Verdict{}, Samples: samples}
 	for _, first := range samples {
-		measured := slices.ContainsFunc(r.Rows, func(row Row) bool {
-			return row.Queue == first.Queue && row.Contender == first.Contender
-		})
+		measured := slices.ContainsFunc(r.Rows, func(row Row) bool { return row.Line == first.Line })
 		if !measured {
-			r.Rows = append(r.Rows, newRow(of(samples, first.Queue, first.Contender)))
+			r.Rows = append(r.Rows, newRow(of(samples, first.Line)))
 		}
 	}
-	for _, floor := range floors {
-		if values := compare(samples, floor); len(values) > 0 {
-			value := NewSpread(values)
-			r.Ratios = append(r.Ratios, Ratio{
-				Queue: floor.Queue, Of: floor.Of, To: floor.To,
-				Value: value, Floor: floor.Least, Pass: value.Median >= floor.Least,
-			})
+	for _, c := range comparisons {
+		if values := c.values(samples); len(values) > 0 {
+			r.Verdicts = append(r.Verdicts, c.judge(values))
 		}
 	}
 	return r
 }
 
-// Pass tells whether every ratio reaches its floor.
-func (r Report) Pass() bool {
-	return !slices.ContainsFunc(r.Ratios, func(ratio Ratio) bool { return !ratio.Pass })
+// Missed returns the names of the bars that were not reached.
+func (r Report) Missed() []string {
+	var names []string
+	for _, v := range r.Verdicts {
+		if !v.Pass {
+			names = append(names, v.Name)
+		}
+	}
+	return names
+}
+
+// Judged tells whether there is anything that could be missed.
+func (r Report) Judged() bool {
+	return slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Limit > 0 })
 }
 
 // WriteJSON writes the whole report.
@@ -125,32 +144,38 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return nil
 }
 
-func of(samples []Sample, queue, contender string) []Sample {
+func of(samples []Sample, line Line) []Sample {
 	var found []Sample
 	for _, s := range samples {
-		if s.Queue == queue && s.Contender == contender {
+		if s.Line == line {
 			found = append(found, s)
 		}
 	}
 	return found
 }
 
-// newRow sums up samples of one queue and contender, of which there is one.
+// newRow sums up samples of one line, of which there is one at least.
 func newRow(samples []Sample) Row {
-	median := func(value func(Sample) float64) float64 { return spread(samples, value).Median }
-	row := Row{
-		Queue: samples[0].Queue, Contender: samples[0].Contender, Rounds: len(samples),
-		Rate: spread(samples, Sample.Rate),
-		CPU: CPU{
-			Contender: median(func(s Sample) float64 { return s.CPU.Contender }),
-			Postgres:  median(func(s Sample) float64 { return s.CPU.Postgres }),
-			RabbitMQ:  median(func(s Sample) float64 { return s.CPU.RabbitMQ }),
+	over := func(value func(Sample) float64) Spread { return spread(samples, value) }
+	return Row{
+		Line: samples[0].Line, Rounds: len(samples),
+		Rate: over(Sample.Rate),
+		Latency: LatencySpread{
+			P50:  over(func(s Sample) float64 { return s.Latency.P50 }),
+			P99:  over(func(s Sample) float64 { return s.Latency.P99 }),
+			P999: over(func(s Sample) float64 { return s.Latency.P999 }),
 		},
+		CPU: CPU{
+			Contender: over(func(s Sample) float64 { return s.CPU.Contender }).Median,
+			Postgres:  over(func(s Sample) float64 { return s.CPU.Postgres }).Median,
+			RabbitMQ:  over(func(s Sample) float64 { return s.CPU.RabbitMQ }).Median,
+		},
+		Allocations: Allocations{
+			Count: over(func(s Sample) float64 { return s.Allocations.Count }).Median,
+			Bytes: over(func(s Sample) float64 { return s.Allocations.Bytes }).Median,
+		},
+		PeakRSS: over(func(s Sample) float64 { return float64(s.PeakRSS) }),
 	}
-	for _, s := range samples {
-		row.PeakRSS = max(row.PeakRSS, s.PeakRSS)
-	}
-	return row
 }
 
 func spread(samples []Sample, value func(Sample) float64) Spread {
@@ -159,17 +184,4 @@ func spread(samples []Sample, value func(Sample) float64) Spread {
 		values[i] = value(s)
 	}
 	return NewSpread(values)
-}
-
-// compare returns the ratio of each round in which both contenders ran.
-func compare(samples []Sample, floor Floor) []float64 {
-	var values []float64
-	for _, s := range of(samples, floor.Queue, floor.Of) {
-		for _, other := range of(samples, floor.Queue, floor.To) {
-			if other.Round == s.Round {
-				values = append(values, s.Rate()/other.Rate())
-			}
-		}
-	}
-	return values
 }

@@ -9,6 +9,9 @@ import (
 	"text/tabwriter"
 )
 
+// none stands in the place of what was not measured.
+const none = "–"
+
 // WriteTable writes the report for a person.
 func (r Report) WriteTable(w io.Writer) error {
 	t := &tableWriter{}
@@ -16,9 +19,9 @@ func (r Report) WriteTable(w io.Writer) error {
 		r.Machine.Postgres, r.Machine.Durability, r.Machine.RabbitMQ, r.Machine.Go)
 	t.line("")
 	t.rows(r.Rows)
-	if len(r.Ratios) > 0 {
+	if len(r.Verdicts) > 0 {
 		t.line("")
-		t.ratios(r.Ratios)
+		t.verdicts(r.Verdicts)
 	}
 	if _, err := io.WriteString(w, t.text.String()); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
@@ -35,31 +38,54 @@ func (t *tableWriter) line(format string, args ...any) {
 }
 
 func (t *tableWriter) rows(rows []Row) {
-	t.aligned([]string{"queue", "contender", "msg/s", "min–max", "CPU µs/msg: contender", "postgres", "rabbitmq", "peak RSS"},
-		len(rows), func(i int) []string {
-			row := rows[i]
+	t.aligned([]string{
+		"workload", "queue", "variant", "msg/s", "min–max", "p50 ms", "p99", "p99.9",
+		"CPU µs/msg: contender", "postgres", "rabbitmq", "allocs/msg", "peak RSS",
+	}, len(rows), func(i int) []string {
+		row := rows[i]
+		return []string{
+			row.Workload, row.Queue, row.Variant,
+			known(row.Rate.Median, Thousands), known(row.Rate.Median, func(float64) string {
+				return Thousands(row.Rate.Min) + "–" + Thousands(row.Rate.Max)
+			}),
+			known(row.Latency.P50.Median, millis), known(row.Latency.P99.Median, millis), known(row.Latency.P999.Median, millis),
+			// What uses no processor at all shows as 0.0, next to others that do.
+			known(row.Rate.Median, func(float64) string { return short(row.CPU.Contender) }),
+			known(row.Rate.Median, func(float64) string { return short(row.CPU.Postgres) }),
+			known(row.Rate.Median, func(float64) string { return short(row.CPU.RabbitMQ) }),
+			known(row.Allocations.Count, short),
+			fmt.Sprintf("%.0f MiB", row.PeakRSS.Median/(1<<20)),
+		}
+	})
+}
+
+func (t *tableWriter) verdicts(verdicts []Verdict) {
+	t.aligned([]string{"bar", "workload", "queue", "what", "median", "min–max", "bar at", "verdict"},
+		len(verdicts), func(i int) []string {
+			v := verdicts[i]
+			at, verdict := none, none
+			if v.Limit > 0 {
+				at, verdict = "≥ "+limit(v.Limit), "pass"
+				if v.AtMost {
+					at = "≤ " + limit(v.Limit)
+				}
+				if !v.Pass {
+					verdict = "FAIL"
+				}
+			}
 			return []string{
-				row.Queue, row.Contender,
-				grouped(row.Rate.Median), grouped(row.Rate.Min) + "–" + grouped(row.Rate.Max),
-				micros(row.CPU.Contender), micros(row.CPU.Postgres), micros(row.CPU.RabbitMQ),
-				fmt.Sprintf("%.0f MiB", float64(row.PeakRSS)/(1<<20)),
+				v.Name, v.Of.Workload, v.Of.Queue, v.what(),
+				fmt.Sprintf("%.2f", v.Value.Median), fmt.Sprintf("%.2f–%.2f", v.Value.Min, v.Value.Max), at, verdict,
 			}
 		})
 }
 
-func (t *tableWriter) ratios(ratios []Ratio) {
-	t.aligned([]string{"queue", "ratio of msg/s", "median", "min–max", "floor", "verdict"},
-		len(ratios), func(i int) []string {
-			ratio := ratios[i]
-			verdict := "pass"
-			if !ratio.Pass {
-				verdict = "FAIL"
-			}
-			return []string{
-				ratio.Queue, ratio.Of + " / " + ratio.To, fmt.Sprintf("%.2f", ratio.Value.Median),
-				fmt.Sprintf("%.2f–%.2f", ratio.Value.Min, ratio.Value.Max), fmt.Sprintf("%.2f", ratio.Floor), verdict,
-			}
-		})
+// what tells what is compared.
+func (c Comparison) what() string {
+	if c.To == nil {
+		return fmt.Sprintf("%s of %s", c.Metric, c.Of.Variant)
+	}
+	return fmt.Sprintf("%s of %s / %s", c.Metric, c.Of.Variant, c.To.Variant)
 }
 
 func (t *tableWriter) aligned(heading []string, rows int, row func(i int) []string) {
@@ -71,16 +97,35 @@ func (t *tableWriter) aligned(heading []string, rows int, row func(i int) []stri
 	_ = columns.Flush()
 }
 
-// micros shows a cost: with a decimal where it is small enough to matter.
-func micros(v float64) string {
+// known shows a figure that was measured.
+func known(v float64, show func(float64) string) string {
+	if v == 0 {
+		return none
+	}
+	return show(v)
+}
+
+// limit is a bar as it was given: 0.7, 20.
+func limit(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// millis shows a time: to the hundredth where it is short.
+func millis(v float64) string {
+	if v < 10 {
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return short(v)
+}
+
+// short shows a figure with a decimal where it is small enough to matter.
+func short(v float64) string {
 	if v < 100 {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
-	return grouped(v)
+	return Thousands(v)
 }
 
-// grouped is a whole number with its thousands apart: 34,210.
-func grouped(v float64) string {
+// Thousands is a whole number with its thousands apart: 34,210.
+func Thousands(v float64) string {
 	digits := strconv.FormatInt(int64(math.Round(v)), 10)
 	var b strings.Builder
 	for i, digit := range digits {
