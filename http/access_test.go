@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -26,6 +27,10 @@ func operated(c *rest.Config) {
 		{Name: "otto", Role: rest.RoleOperator, Secret: operatorSecret},
 	}
 	c.RoleClaim = "role"
+	c.InputQueue = "q"
+	c.Queues = func(context.Context) (input, poison rest.Queue, err error) {
+		return rest.Queue{Name: "q", Messages: 3, Consumers: 1}, rest.Queue{Name: "q.poison"}, nil
+	}
 }
 
 // ask sends a request with the bearer token; "" sends none.
@@ -109,7 +114,7 @@ func TestWithoutOperatorsThereIsNothingForThem(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, b.ask(t, bearer, http.MethodGet, path, "").status)
 		}
 	}
-	claimOnly := start(t, func(c *rest.Config) { c.RoleClaim = "role" })
+	claimOnly := start(t, operated, func(c *rest.Config) { c.Operators = nil })
 	require.Equal(t, http.StatusUnauthorized, claimOnly.ask(t, operatorSecret, http.MethodGet, "/admin/caller", "").status)
 	secretOnly := start(t, operated, func(c *rest.Config) { c.RoleClaim = "" })
 	require.Equal(t, http.StatusUnauthorized, secretOnly.ask(t, userWith(`,"role":"operator"`), http.MethodGet, "/admin/caller", "").status)

@@ -22,6 +22,9 @@ type adminRoute struct {
 func (s *Server) adminRoutes() []adminRoute {
 	return []adminRoute{
 		{http.MethodGet, "/admin/caller", "admin_caller", RoleViewer, s.getCaller},
+		{http.MethodGet, "/admin/status", "admin_status", RoleViewer, s.getStatus},
+		{http.MethodGet, "/admin/consumption", "admin_consumption", RoleViewer, s.getConsumption},
+		{http.MethodPut, "/admin/consumption", "set_consumption", RoleOperator, s.putConsumption},
 	}
 }
 
@@ -65,7 +68,7 @@ func (s *Server) getCaller(w http.ResponseWriter, r *http.Request) error {
 
 // respondAdmin answers with v as JSON. Nothing for operators is ever stored
 // between here and them.
-func respondAdmin(w http.ResponseWriter, status int, v any) error {
+func respondAdmin(w http.ResponseWriter, status int, v any) error { //nolint:unparam // not every answer will be a 200
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,6 +60,10 @@ type Config struct {
 	// RoleClaim is the claim of a user's token that makes them an operator too, if
 	// it is viewer or operator or a list that has one of them. Default: none does.
 	RoleClaim string
+	// InputQueue is the queue that operators pause, and Queues asks the broker for
+	// it and the poison queue: see StatusSource. Required where there are operators.
+	InputQueue string
+	Queues     func(ctx context.Context) (input, poison Queue, err error)
 	// Now is the clock for tokens. Default time.Now.
 	Now func() time.Time
 
@@ -164,6 +169,14 @@ func (c *Config) validate() error {
 }
 
 func (c *Config) validateOperators(fault func(format string, args ...any)) {
+	if len(c.Operators) > 0 || c.RoleClaim != "" {
+		if c.InputQueue == "" {
+			fault("InputQueue is missing")
+		}
+		if c.Queues == nil {
+			fault("Queues is missing")
+		}
+	}
 	names, secrets := map[string]bool{}, map[string]bool{}
 	for _, o := range c.Operators {
 		switch {

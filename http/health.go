@@ -17,6 +17,9 @@ import (
 type Check struct {
 	Name string
 	Run  func(ctx context.Context) error
+	// Detail is what an operator should know although the check passes. It may
+	// return "". Default: nothing.
+	Detail func() string
 }
 
 // checks runs every check at its own pace in the background, so that a probe only
@@ -25,6 +28,8 @@ type Check struct {
 type checks struct {
 	checker health.Checker
 	metrics *metrics
+
+	details map[string]func() string
 
 	mu     sync.Mutex
 	states map[string]checkState
@@ -35,6 +40,8 @@ type checkState struct {
 	Status string `json:"status"`
 	// Reason is null while the check passes.
 	Reason *string `json:"reason"`
+	// Detail is null unless there is something to say.
+	Detail *string `json:"detail"`
 	// Since is when the status last changed.
 	Since string `json:"since"`
 }
@@ -46,11 +53,14 @@ const (
 )
 
 func newChecks(c Config, m *metrics) *checks {
-	h := &checks{metrics: m, states: map[string]checkState{}}
+	h := &checks{metrics: m, states: map[string]checkState{}, details: map[string]func() string{}}
 	options := []health.CheckerOption{health.WithDisabledAutostart()}
 	for _, check := range c.Ready {
 		h.states[check.Name] = checkState{Status: statusUnknown, Since: stamp(time.Now())}
 		m.ready.WithLabelValues(check.Name).Set(0)
+		if check.Detail != nil {
+			h.details[check.Name] = check.Detail
+		}
 		options = append(options, health.WithPeriodicCheck(c.CheckInterval, 0, health.Check{
 			Name: check.Name, Timeout: c.CheckTimeout, Check: oneAtATime(check.Run),
 			Interceptors: []health.Interceptor{h.record},
@@ -119,12 +129,28 @@ func (h *checks) read() readiness {
 	defer h.mu.Unlock()
 	r := readiness{Status: "ok", Checks: map[string]checkState{}}
 	for name, state := range h.states {
+		if detail := h.details[name]; detail != nil {
+			if text := detail(); text != "" {
+				state.Detail = &text
+			}
+		}
 		r.Checks[name] = state
 		if state.Status != statusUp {
 			r.Status = "unavailable"
 		}
 	}
 	return r
+}
+
+// Problems are the reasons of the readiness checks that fail, by name.
+func (s *Server) Problems() map[string]string {
+	problems := map[string]string{}
+	for name, state := range s.checks.read().Checks {
+		if state.Reason != nil {
+			problems[name] = *state.Reason
+		}
+	}
+	return problems
 }
 
 // healthz says that the process lives, and nothing else: it must not be

@@ -100,7 +100,7 @@ func (s *Server) answering(handle endpoint) http.HandlerFunc {
 // does not tell.
 func allowed(router *mux.Router, r *http.Request) string {
 	methods := []string{http.MethodOptions}
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		var match mux.RouteMatch

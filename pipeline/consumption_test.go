@@ -27,7 +27,7 @@ func setPaused(t testing.TB, db *queries.DB, queue string, paused bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, changed, err := db.SetConsumption(ctx, queue, paused, "ann", "a test")
+	_, changed, err := db.SetConsumption(ctx, queue, paused, queries.Operator{Who: "ann", Via: "cli"}, "a test")
 	require.NoError(t, err)
 	require.True(t, changed)
 }

@@ -3,9 +3,12 @@ package queries
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jmoiron/sqlx"
 )
 
 // Consumption says whether a queue is consumed, and who said so.
@@ -24,8 +27,12 @@ const consumptionStatement = `SELECT queue, paused, changed_at, changed_by, reas
 // Consumption reads whether the queue is consumed. Every instance asks every
 // second, so it is one look into a table of a few rows.
 func (db *DB) Consumption(ctx context.Context, queue string) (Consumption, error) {
+	return readConsumption(ctx, db, queue)
+}
+
+func readConsumption(ctx context.Context, from sqlx.QueryerContext, queue string) (Consumption, error) {
 	c := Consumption{Queue: queue}
-	err := db.GetContext(ctx, &c, consumptionStatement, queue)
+	err := sqlx.GetContext(ctx, from, &c, consumptionStatement, queue)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Consumption{}, fmt.Errorf("reading whether the queue is paused: %w", err)
 	}
@@ -49,13 +56,18 @@ WHERE queue = $1 AND paused`
 )
 
 // SetConsumption pauses or resumes the queue and returns how it is afterwards.
-// changed is false if it was so before.
-func (db *DB) SetConsumption(ctx context.Context, queue string, paused bool, by, reason string) (c Consumption, changed bool, err error) {
-	statement := resumeStatement
-	if paused {
-		statement = pauseStatement
+// changed is false if it was so before. Either way the audit knows who asked.
+func (db *DB) SetConsumption(ctx context.Context, queue string, paused bool, by Operator, reason string) (c Consumption, changed bool, err error) {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		return Consumption{}, false, fmt.Errorf("changing whether the queue is paused: %w", err)
 	}
-	result, err := db.ExecContext(ctx, statement, queue, by, reason)
+	defer func() { _ = tx.Rollback() }()
+	statement, action := resumeStatement, "consumption.resume"
+	if paused {
+		statement, action = pauseStatement, "consumption.pause"
+	}
+	result, err := tx.ExecContext(ctx, statement, queue, storable(by.Who), storable(reason))
 	if err != nil {
 		return Consumption{}, false, fmt.Errorf("changing whether the queue is paused: %w", err)
 	}
@@ -63,6 +75,20 @@ func (db *DB) SetConsumption(ctx context.Context, queue string, paused bool, by,
 	if err != nil {
 		return Consumption{}, false, fmt.Errorf("changing whether the queue is paused: %w", err)
 	}
-	c, err = db.Consumption(ctx, queue)
-	return c, rows > 0, err
+	selection, err := json.Marshal(map[string]string{"queue": queue})
+	if err != nil {
+		return Consumption{}, false, fmt.Errorf("changing whether the queue is paused: %w", err)
+	}
+	if err := recordAudit(ctx, tx, AuditRecord{
+		Who: by.Who, Via: by.Via, Action: action, Selection: selection, Affected: rows, Result: AuditDone, Detail: reason,
+	}); err != nil {
+		return Consumption{}, false, err
+	}
+	if c, err = readConsumption(ctx, tx, queue); err != nil {
+		return Consumption{}, false, err
+	}
+	if err := tx.Commit(); err != nil {
+		return Consumption{}, false, fmt.Errorf("changing whether the queue is paused: %w", err)
+	}
+	return c, rows > 0, nil
 }

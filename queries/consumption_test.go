@@ -19,25 +19,35 @@ func TestConsumptionIsPausedAndResumedOnce(t *testing.T) {
 	never, err := db.Consumption(ctx, "q")
 	require.NoError(t, err)
 	require.Equal(t, queries.Consumption{Queue: "q"}, never, "nobody has paused it")
-	_, changed, err := db.SetConsumption(ctx, "q", false, "ann", "")
+	_, changed, err := db.SetConsumption(ctx, "q", false, queries.Operator{Who: "ann", Via: "cli"}, "")
 	require.NoError(t, err)
 	require.False(t, changed, "what runs cannot be resumed")
 
-	paused, changed, err := db.SetConsumption(ctx, "q", true, "ann", "a migration")
+	paused, changed, err := db.SetConsumption(ctx, "q", true, queries.Operator{Who: "ann", Via: "cli"}, "a migration")
 	require.NoError(t, err)
 	require.True(t, changed)
 	require.WithinDuration(t, time.Now(), paused.ChangedAt, time.Minute)
-	again, changed, err := db.SetConsumption(ctx, "q", true, "bob", "something else")
+	again, changed, err := db.SetConsumption(ctx, "q", true, queries.Operator{Who: "bob", Via: "rest"}, "something else")
 	require.NoError(t, err)
 	require.False(t, changed)
 	require.Equal(t, paused, again, "who paused first, and why, stays")
 
-	resumed, changed, err := db.SetConsumption(ctx, "q", false, "bob", "migrated")
+	resumed, changed, err := db.SetConsumption(ctx, "q", false, queries.Operator{Who: "bob", Via: "rest"}, "migrated")
 	require.NoError(t, err)
 	require.True(t, changed)
 	require.Equal(t, "bob", resumed.ChangedBy)
 	require.Equal(t, "migrated", resumed.Reason)
 	require.False(t, resumed.Paused)
+
+	records, _, err := db.ListAudit(ctx, queries.AuditFilter{Action: "consumption"})
+	require.NoError(t, err)
+	require.Len(t, records, 4, "also what changed nothing")
+	require.Equal(t, "consumption.resume", records[0].Action)
+	require.Equal(t, "bob", records[0].Who)
+	require.Equal(t, "migrated", records[0].Detail)
+	require.JSONEq(t, `{"queue":"q"}`, string(records[0].Selection))
+	require.EqualValues(t, 1, records[0].Affected)
+	require.EqualValues(t, 0, records[1].Affected)
 
 	other, err := db.Consumption(ctx, "another")
 	require.NoError(t, err)
@@ -51,7 +61,7 @@ func TestOfManyOperatorsOnePauses(t *testing.T) {
 	var group errgroup.Group
 	for range 8 {
 		group.Go(func() error {
-			_, changed, err := db.SetConsumption(t.Context(), "q", true, "ann", "a migration")
+			_, changed, err := db.SetConsumption(t.Context(), "q", true, queries.Operator{Who: "ann", Via: "cli"}, "a migration")
 			if changed {
 				changes.Add(1)
 			}

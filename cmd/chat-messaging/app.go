@@ -31,6 +31,8 @@ type App struct {
 	pipeline *pipeline.Pipeline   // nil unless in COMPONENTS
 	relay    *pipeline.Relay      // nil unless in COMPONENTS
 	delivery *pipeline.Publisher  // the relay's
+	inspect  *pipeline.Connection // asks for the depth of queues, when somebody wants to know
+	metrics  *pipeline.Metrics
 	server   *http.Server
 	hints    chan struct{} // commits that a relay elsewhere should hear of
 	tracer   trace.Tracer
@@ -55,9 +57,11 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := pipeline.NewMetrics(registry)
-	if err != nil {
+	if a.metrics, err = pipeline.NewMetrics(registry); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	if a.inspect, err = pipeline.NewConnection(string(cfg.RabbitMQURL), program+" inspect", logger); err != nil {
+		return nil, err
 	}
 	if cfg.Has(componentPipeline) || cfg.Has(componentRelay) {
 		if a.publish, err = pipeline.NewConnection(string(cfg.RabbitMQURL), program+" publish", logger); err != nil {
@@ -65,12 +69,12 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		}
 	}
 	if cfg.Has(componentRelay) {
-		if err := a.addRelay(metrics); err != nil {
+		if err := a.addRelay(); err != nil {
 			return nil, err
 		}
 	}
 	if cfg.Has(componentPipeline) {
-		if err := a.addPipeline(policy, metrics); err != nil {
+		if err := a.addPipeline(policy); err != nil {
 			return nil, err
 		}
 	}
@@ -91,6 +95,8 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		RateLimit:      cfg.RESTRateLimit,
 		Operators:      cfg.operators(),
 		RoleClaim:      cfg.ConsoleRoleClaim,
+		InputQueue:     cfg.DatabaseQueueName,
+		Queues:         cfg.queues(a.inspect),
 	})
 	return a, err
 }
@@ -121,18 +127,18 @@ func (c Config) topology() pipeline.Topology {
 	}
 }
 
-func (a *App) addRelay(metrics *pipeline.Metrics) error {
+func (a *App) addRelay() error {
 	var err error
 	if a.delivery, err = pipeline.NewDeliveryPublisher(a.publish, a.cfg.topology(), a.cfg.DeliveryRouting, a.logger); err != nil {
 		return err
 	}
 	a.relay, err = pipeline.NewRelay(pipeline.RelayConfig{
-		DB: a.db, Publisher: a.delivery, Routing: a.cfg.DeliveryRouting, Observe: metrics, Tracer: a.tracer, Logger: a.logger,
+		DB: a.db, Publisher: a.delivery, Routing: a.cfg.DeliveryRouting, Observe: a.metrics, Tracer: a.tracer, Logger: a.logger,
 	})
 	return err
 }
 
-func (a *App) addPipeline(policy handlers.Decider, metrics *pipeline.Metrics) error {
+func (a *App) addPipeline(policy handlers.Decider) error {
 	var err error
 	if a.consume, err = pipeline.NewConnection(string(a.cfg.RabbitMQURL), program+" consume", a.logger); err != nil {
 		return err
@@ -145,7 +151,7 @@ func (a *App) addPipeline(policy handlers.Decider, metrics *pipeline.Metrics) er
 		Policy:       policy,
 		Migrated:     a.migrated,
 		Wake:         a.wake,
-		Metrics:      metrics,
+		Metrics:      a.metrics,
 		Tracer:       a.tracer,
 		Logger:       a.logger,
 		RouterLogger: watermillLogger(a.logger),
@@ -192,7 +198,9 @@ func (a *App) checks() []http.Check {
 		checks = append(checks, http.Check{Name: "broker", Run: a.brokerUp})
 	}
 	if a.pipeline != nil {
-		checks = append(checks, http.Check{Name: "pipeline", Run: func(context.Context) error { return a.pipeline.Err() }})
+		checks = append(checks, http.Check{
+			Name: "pipeline", Run: func(context.Context) error { return a.pipeline.Err() }, Detail: a.paused,
+		})
 	}
 	if a.relay != nil {
 		checks = append(checks, http.Check{Name: "relay", Run: func(context.Context) error { return a.relay.Err() }})
@@ -236,6 +244,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 
 	parts.Go(a.server.Serve)
+	workers.Go(func() { a.sendHeartbeats(background) })
 	if a.pipeline != nil {
 		parts.Go(a.pipeline.Run)
 		workers.Go(func() { a.sendHints(background) })
@@ -281,7 +290,7 @@ func (a *App) close(stopBackground func()) error {
 	if a.delivery != nil {
 		errs = append(errs, a.delivery.Close())
 	}
-	for _, c := range []*pipeline.Connection{a.consume, a.publish} {
+	for _, c := range []*pipeline.Connection{a.consume, a.publish, a.inspect} {
 		if c != nil {
 			errs = append(errs, c.Close())
 		}
