@@ -132,6 +132,7 @@ func (w *window) release(s slot) {
 		s.delivery.ticket.Leave()
 	}
 	s.delivery.settle()
+	w.cfg.Connection.intake.settle(len(s.delivery.delivery.Body))
 	<-w.inFlight
 }
 

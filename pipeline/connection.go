@@ -30,6 +30,7 @@ type Connection struct {
 	name   string
 	logger *slog.Logger
 
+	intake  intake        // bounds what its consumers have in hand
 	dialing chan struct{} // holds a token while somebody dials
 	closing chan struct{} // closed by Close
 
@@ -53,7 +54,7 @@ func NewConnection(url, name string, logger *slog.Logger) (*Connection, error) {
 	}
 	return &Connection{
 		url: url, name: name, logger: logger.With("connection", name),
-		dialing: make(chan struct{}, 1), closing: make(chan struct{}),
+		intake: intake{limit: maxInHand}, dialing: make(chan struct{}, 1), closing: make(chan struct{}),
 		reason: errors.New("not connected yet"),
 	}, nil
 }

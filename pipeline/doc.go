@@ -4,7 +4,8 @@
 //	queue database.primary
 //	   │   subscriber.go, window.go   up to Prefetch deliveries in hand, each with a
 //	   │                              ticket of its arrival; acknowledge.go acks them
-//	   │                              in order, many at once
+//	   │                              in order, many at once; intake.go stops reading
+//	   │                              where they are huge
 //	   ▼
 //	Watermill router                  a goroutine a message
 //	   │   chain.go                   what stands around it, and why in that order:

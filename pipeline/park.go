@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // what UUIDs of version 5 are made of
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"time"
@@ -111,8 +113,16 @@ var poisonNamespace = uuid.UUID{0x0b, 0x1c, 0x9d, 0x52, 0x7a, 0x11, 0x4e, 0x63, 
 // poisonID is the same each time that the same delivery is parked, which
 // happens again when the service dies between the confirm and the ack.
 func poisonID(d *amqp.Delivery) string {
-	name := append([]byte(d.Exchange+"\x00"+d.RoutingKey+"\x00"), d.Body...)
-	return uuid.NewSHA1(poisonNamespace, name).String()
+	// The sum of uuid.NewSHA1, without a copy of a body that may be huge.
+	h := sha1.New() //nolint:gosec // what UUIDs of version 5 are made of
+	h.Write(poisonNamespace[:])
+	_, _ = io.WriteString(h, d.Exchange+"\x00"+d.RoutingKey+"\x00")
+	h.Write(d.Body)
+	var id uuid.UUID
+	copy(id[:], h.Sum(nil))
+	id[6] = id[6]&0x0f | 5<<4
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
 }
 
 // parkMarshaler makes the copy: the body to the byte, every property and header

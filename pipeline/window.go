@@ -272,6 +272,7 @@ func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
 		dc.ticket = w.cfg.Arrivals.Issue()
 	}
 	msg.SetContext(dc)
+	w.cfg.Connection.intake.take(len(d.Body))
 	// The slot first: once the message is out it may be settled at any time.
 	w.slots <- slot{msg: msg, tag: d.DeliveryTag, delivery: dc}
 	select {

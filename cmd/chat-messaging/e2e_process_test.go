@@ -46,7 +46,13 @@ func (o *output) String() string {
 // start runs the program; at the end of the test it is killed if it still runs.
 func start(t testing.TB, environ []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
+	return startProgram(t, os.Args[0], environ, args...)
+}
+
+// startProgram is start with another build of the program.
+func startProgram(t testing.TB, path string, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	// A data race in the process ends it, so that the test notices.
 	p.cmd.Env = slices.Concat(environ, []string{runMain + "=1", "GORACE=halt_on_error=1"})
 	p.cmd.Dir = t.TempDir() // there is no .env
