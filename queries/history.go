@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/lib/pq/oid"
 )
 
 // Window names a run of a chat's messages, counted in positions.
@@ -41,45 +43,50 @@ type History struct {
 }
 
 // The chat comes first and the messages hang on it, so that a chat without
-// messages is told from a chat that does not exist. The lateral join cannot be
-// turned round: the plan is always two descents of a primary key, whatever the
-// statistics say and however deep the page lies.
+// messages is told from a chat that does not exist. The lateral joins cannot be
+// turned round: the plan is always two descents of a primary key for each page,
+// whatever the statistics say and however deep the page lies.
 const (
 	historyColumns = `
-SELECT c.member_ids, c.last_seq,
+       c.member_ids, c.last_seq,
        COALESCE(m.seq, 0) AS seq, COALESCE(m.sender_id, 0) AS sender_id, COALESCE(m.recipient_id, 0) AS recipient_id,
        COALESCE(m.delivered_us, 0) AS delivered_us,
        COALESCE(m.is_edited, false) AS is_edited, COALESCE(m.is_deleted, false) AS is_deleted,
        COALESCE(m.client_message_id, '') AS client_message_id, COALESCE(m.sent_at, '') AS sent_at,
-       COALESCE(m.body, '') AS body
-FROM chats AS c
+       COALESCE(m.body, '') AS body`
+	historyMessages = `
 LEFT JOIN LATERAL (
     SELECT seq, sender_id, recipient_id, (extract(epoch FROM delivered_at) * 1000000)::int8 AS delivered_us,
            is_edited, is_deleted, client_message_id, sent_at, body
     FROM messages`
-	olderStatement = historyColumns + `
-    WHERE messages.chat_id = c.id AND messages.seq < $2
-    ORDER BY messages.chat_id DESC, messages.seq DESC
-    LIMIT $3
-) AS m ON true
-WHERE c.id = $1`
-	newerStatement = historyColumns + `
-    WHERE messages.chat_id = c.id AND messages.seq > $2
+	// Positions have no gaps, so where a run begins is arithmetic, and all kinds
+	// of runs are the same statement. An anchor may be the largest integer there
+	// is: nothing is added to it before it is cut down to the chat's last
+	// position.
+	pagesStatement = `
+SELECT k.page,` + historyColumns + `
+FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[]) WITH ORDINALITY
+     AS k (chat_id, direction, anchor, size, page)
+CROSS JOIN LATERAL (
+    SELECT id, member_ids, last_seq,
+           CASE k.direction
+               WHEN 0 THEN LEAST(k.anchor - 1, last_seq) - k.size
+               WHEN 1 THEN LEAST(k.anchor, last_seq)
+               ELSE GREATEST(LEAST(k.anchor - 1 - k.size / 2, last_seq - k.size), 0)
+           END AS behind
+    FROM chats
+    WHERE chats.id = k.chat_id
+    OFFSET 0
+) AS c` + historyMessages + `
+    WHERE messages.chat_id = c.id AND messages.seq > c.behind AND messages.seq <= c.behind + k.size
     ORDER BY messages.chat_id, messages.seq
-    LIMIT $3
-) AS m ON true
-WHERE c.id = $1`
-	// Positions have no gaps, so where the run starts is arithmetic.
-	aroundStatement = historyColumns + `
-    WHERE messages.chat_id = c.id
-      AND messages.seq > LEAST($2::int8 - 1 - $3::int8 / 2, c.last_seq - $3::int8)
-    ORDER BY messages.chat_id, messages.seq
-    LIMIT $3::int8
-) AS m ON true
-WHERE c.id = $1`
+    LIMIT k.size
+) AS m ON true`
 	// One message is a history of at most one. LIMIT keeps the sub-select from
 	// being merged into a join that would look for the position in every chat.
-	messageStatement = historyColumns + `
+	messageStatement = `
+SELECT` + historyColumns + `
+FROM chats AS c` + historyMessages + `
     WHERE messages.chat_id = c.id AND messages.seq = $2
     LIMIT 1
 ) AS m ON true
@@ -89,64 +96,111 @@ WHERE c.id = $1`
 // History reads a run of a chat's messages. It returns ErrNotFound if there is
 // no such chat.
 func (r *Reader) History(ctx context.Context, chatID int64, w Window) (*History, error) {
-	statement := olderStatement
-	switch w.Direction {
-	case Newer:
-		statement = newerStatement
-	case Around:
-		statement = aroundStatement
-	case Older:
+	h, err := r.pages.ask(ctx, pageRequest{chatID, w})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading messages: %w", err)
+	case h == nil:
+		return nil, fmt.Errorf("reading messages: %w", ErrNotFound)
 	}
-	return r.history(ctx, chatID, w.Limit, statement, w.Anchor, int64(w.Limit))
+	return h, nil
+}
+
+// pageRequest is what one caller of History wants.
+type pageRequest struct {
+	chatID int64
+	window Window
+}
+
+// readPages reads the pages of all requests with one statement. The page of a
+// chat that does not exist is nil.
+func (r *Reader) readPages(ctx context.Context, requests []pageRequest) ([]*History, error) {
+	var a [4]array
+	for i := range a {
+		a[i].reset(oid.T_int8, len(requests), 8)
+	}
+	for _, q := range requests {
+		a[0].int8(q.chatID)
+		a[1].int8(int64(q.window.Direction))
+		a[2].int8(q.window.Anchor)
+		a[3].int8(int64(q.window.Limit))
+	}
+	pages := make([]*History, len(requests))
+	var number int
+	row := historyRow{to: []any{&number}}
+	err := r.each(ctx, pagesStatement, []any{&a[0], &a[1], &a[2], &a[3]}, func(rows *sql.Rows) error {
+		if err := row.read(rows); err != nil {
+			return err
+		}
+		page := number - 1
+		if page < 0 || page >= len(pages) {
+			return fmt.Errorf("the answer has a page %d of %d", number, len(pages))
+		}
+		if pages[page] == nil {
+			pages[page] = &History{}
+		}
+		return row.appendTo(pages[page], requests[page].chatID, requests[page].window.Limit)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range pages {
+		if h != nil {
+			// Which rows is promised, not their order.
+			slices.SortFunc(h.Messages, func(a, b Message) int { return int(a.Seq - b.Seq) })
+		}
+	}
+	return pages, nil
 }
 
 // Message reads the message at a position of a chat, as a history of one, or of
 // none if the chat has no such position. It returns ErrNotFound if there is no
 // such chat.
 func (r *Reader) Message(ctx context.Context, chatID, seq int64) (*History, error) {
-	return r.history(ctx, chatID, 1, messageStatement, seq)
-}
-
-func (r *Reader) history(ctx context.Context, chatID int64, limit int, statement string, bounds ...any) (*History, error) {
 	return within(ctx, r, func(ctx context.Context) (*History, error) {
-		h := &History{}
-		row := historyRow{chatID: chatID, limit: limit}
-		err := r.each(ctx, statement, append([]any{chatID}, bounds...), func(rows *sql.Rows) error {
-			return row.scan(rows, h)
+		var h *History
+		var row historyRow
+		err := r.each(ctx, messageStatement, []any{chatID, seq}, func(rows *sql.Rows) error {
+			if err := row.read(rows); err != nil {
+				return err
+			}
+			h = &History{}
+			return row.appendTo(h, chatID, 1)
 		})
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("reading messages: %w", err)
-		case h.Members == nil:
-			return nil, fmt.Errorf("reading messages: %w", ErrNotFound)
+			return nil, fmt.Errorf("reading a message: %w", err)
+		case h == nil:
+			return nil, fmt.Errorf("reading a message: %w", ErrNotFound)
 		}
-		// The inner order is a promise about which rows, not about their order.
-		slices.SortFunc(h.Messages, func(a, b Message) int { return int(a.Seq - b.Seq) })
 		return h, nil
 	})
 }
 
-// historyRow is one row of a history statement and where to scan it to.
+// historyRow is one row of a statement with historyColumns, and where to scan it
+// to: a statement may have columns of its own before them.
 type historyRow struct {
-	chatID          int64
-	limit           int
 	members         sql.RawBytes
 	lastSeq, micros int64
 	message         Message
 	to              []any
+	complete        bool
 }
 
-func (r *historyRow) scan(rows *sql.Rows, h *History) error {
-	if r.to == nil {
+// read takes over the current row.
+func (r *historyRow) read(rows *sql.Rows) error {
+	if !r.complete {
 		m := &r.message
-		r.to = []any{
+		r.to = append(r.to,
 			&r.members, &r.lastSeq, &m.Seq, &m.SenderID, &m.RecipientID, &r.micros,
-			&m.IsEdited, &m.IsDeleted, &m.ClientMessageID, &m.SentAt, &m.Body,
-		}
+			&m.IsEdited, &m.IsDeleted, &m.ClientMessageID, &m.SentAt, &m.Body)
+		r.complete = true
 	}
-	if err := rows.Scan(r.to...); err != nil {
-		return err
-	}
+	return rows.Scan(r.to...)
+}
+
+// appendTo adds the row to its page of up to limit messages.
+func (r *historyRow) appendTo(h *History, chatID int64, limit int) error {
 	if h.Members == nil {
 		members, err := parseInt8s(r.members)
 		if err != nil {
@@ -158,9 +212,9 @@ func (r *historyRow) scan(rows *sql.Rows, h *History) error {
 		return nil
 	}
 	if h.Messages == nil {
-		h.Messages = make([]Message, 0, r.limit)
+		h.Messages = make([]Message, 0, limit)
 	}
-	r.message.ChatID, r.message.DeliveredAt = r.chatID, time.UnixMicro(r.micros).UTC()
+	r.message.ChatID, r.message.DeliveredAt = chatID, time.UnixMicro(r.micros).UTC()
 	h.Messages = append(h.Messages, r.message)
 	return nil
 }

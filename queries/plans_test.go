@@ -3,6 +3,7 @@ package queries_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,7 +43,7 @@ func TestPagesCostTheSameAtAnyDepth(t *testing.T) {
 	require.NoError(t, err)
 	for name, text := range statementConstants(t) {
 		switch name {
-		case "olderStatement", "newerStatement", "aroundStatement", "messageStatement", "userChatStatement",
+		case "pagesStatement", "messageStatement", "userChatStatement",
 			"listChatsStatement", "listChatsLastMessageStatement":
 			_, err := db.Exec(`PREPARE "` + name + `" AS ` + text)
 			require.NoError(t, err, name)
@@ -64,19 +65,22 @@ func TestPagesCostTheSameAtAnyDepth(t *testing.T) {
 		})
 		return plan.Hit + plan.Read
 	}
-	explain("olderStatement", fmt.Sprintf("%d, 10, 10", chat))
+	explain("pagesStatement", fmt.Sprintf("'{%d}', '{0}', '{10}', '{10}'", chat))
 	fill(t, db, chat, messages)
 
-	for name, c := range map[string]struct{ shallow, deep string }{
-		"olderStatement":   {"%d, 100000, 10", "%d, 11, 10"},
-		"newerStatement":   {"%d, 0, 10", "%d, 99980, 10"},
-		"aroundStatement":  {"%d, 10, 10", "%d, 50000, 10"},
-		"messageStatement": {"%d, 1", "%d, 50000"},
+	for name, c := range map[string]struct{ statement, shallow, deep string }{
+		"older":   {"pagesStatement", "'{%d}', '{0}', '{100000}', '{10}'", "'{%d}', '{0}', '{11}', '{10}'"},
+		"newer":   {"pagesStatement", "'{%d}', '{1}', '{0}', '{10}'", "'{%d}', '{1}', '{99980}', '{10}'"},
+		"around":  {"pagesStatement", "'{%d}', '{2}', '{10}', '{10}'", "'{%d}', '{2}', '{50000}', '{10}'"},
+		"message": {"messageStatement", "%d, 1", "%d, 50000"},
 	} {
-		shallow, deep := explain(name, fmt.Sprintf(c.shallow, chat)), explain(name, fmt.Sprintf(c.deep, chat))
+		shallow, deep := explain(c.statement, fmt.Sprintf(c.shallow, chat)), explain(c.statement, fmt.Sprintf(c.deep, chat))
 		require.InDelta(t, shallow, deep, 10, "%s: blocks touched near and far", name)
 		require.Less(t, deep, 30, name)
 	}
+	many := strings.Repeat(fmt.Sprint(chat, ","), 63) + fmt.Sprint(chat)
+	require.Less(t, explain("pagesStatement", fmt.Sprintf("'{%s}', array_fill(0, '{64}'), array_fill(50000, '{64}'), array_fill(10, '{64}')", many)),
+		64*30, "a batch of pages costs what they cost one by one")
 	require.Less(t, explain("userChatStatement", fmt.Sprint(chat)), 40)
 	require.Less(t, explain("listChatsLastMessageStatement", "1, 0, 100"), 2500, "a few blocks a chat, however many messages")
 	require.Less(t, explain("listChatsStatement", "1, 0, 100"), 2500)

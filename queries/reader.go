@@ -18,11 +18,21 @@ type Reader struct {
 	slots chan struct{}
 	mu    sync.RWMutex
 	stmts map[string]*sqlx.Stmt
+	pages gatherer[pageRequest, *History]
 }
 
 // keptForOthers is how many of the pool's connections a reader leaves alone, so
 // that a flood of requests does not keep the pipeline from reconnecting.
 const keptForOthers = 4
+
+// Pages of history are by far the most that is asked for. pageLanes statements
+// for them are under way at most, with pageBatch pages each: a second one so
+// that the next batch need not wait for the round trip of the one before, and
+// few, because only what waits can be gathered.
+const (
+	pageLanes = 2
+	pageBatch = 64
+)
 
 // unboundedShare is the share of a pool without a bound.
 const unboundedShare = 32
@@ -33,7 +43,16 @@ func NewReader(db *DB) *Reader {
 	if most := db.Stats().MaxOpenConnections; most > 0 {
 		share = max(most-keptForOthers, 1)
 	}
-	return &Reader{db: db, slots: make(chan struct{}, share), stmts: map[string]*sqlx.Stmt{}}
+	r := &Reader{db: db, slots: make(chan struct{}, share), stmts: map[string]*sqlx.Stmt{}}
+	r.pages = gatherer[pageRequest, *History]{
+		lanes: min(pageLanes, share), limit: pageBatch,
+		answer: func(ctx context.Context, requests []pageRequest) ([]*History, error) {
+			r.slots <- struct{}{}
+			defer func() { <-r.slots }()
+			return r.readPages(ctx, requests)
+		},
+	}
+	return r
 }
 
 // Close forgets the prepared statements. The pool stays open.
