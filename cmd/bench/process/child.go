@@ -82,6 +82,20 @@ func (c *Child) Err() error {
 	return fmt.Errorf("%s ended by itself: %w\n%s", c.name, c.err, c.said)
 }
 
+// Kill ends the process with SIGKILL, as a machine that fails does, and returns
+// when it is gone. Killing a process that has ended does nothing.
+func (c *Child) Kill() {
+	_ = c.cmd.Process.Kill() // fails only if it has just ended
+	<-c.ended
+}
+
+// Killed tells whether SIGKILL ended the process, somebody else's or its own.
+// Call it once Ended is closed.
+func (c *Child) Killed() bool {
+	status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
 // Stop asks the process to end and waits for it; when ctx ends first it kills
 // it. It returns an error unless the process then ends with success. Stopping a
 // process that has ended is not an error if that was with success.

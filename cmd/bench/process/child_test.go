@@ -53,6 +53,19 @@ func TestChild(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "killed instead")
 	})
+	t.Run("is killed at once", func(t *testing.T) {
+		t.Parallel()
+		child := shell(t, `trap '' TERM; exec sleep 60`)
+		child.Kill()
+		require.True(t, child.Killed())
+		child.Kill()
+	})
+	t.Run("tells a kill from an end in order", func(t *testing.T) {
+		t.Parallel()
+		child := shell(t, `exit 0`)
+		<-child.Ended()
+		require.False(t, child.Killed())
+	})
 	t.Run("tells how it ended by itself and what it said last", func(t *testing.T) {
 		t.Parallel()
 		child := shell(t, `echo no database >&2; exit 3`)
