@@ -12,7 +12,7 @@ LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 WITH_SERVICES = env="$$($(SERVICES) up $(1))" && eval "$$env"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench bench-rest build binaries services services-down services-install clean
+.PHONY: help run demo test lint soak mutants bench bench-rest build binaries services services-down services-install clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,17 @@ test: binaries ## Run every test with the race detector, on real servers
 lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
 	@unformatted="$$(gofmt -l .)" && test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
+	go vet -tags failpoints ./middleware/failpoint
 	go tool -modfile=tools/go.mod golangci-lint run
 	go mod tidy -diff
+
+MINUTES ?= 20
+
+soak: ## Kill the service and its servers for MINUTES=20, and audit what became of every message
+	go run ./cmd/soak -minutes $(MINUTES)
+
+mutants: ## Show that the audit of the crash tests notices six mistakes, by name
+	go run ./cmd/soak mutants
 
 bench: ## Measure throughput, latency, memory beside a bare relay and the stock pipeline, on private servers; some 20 minutes
 	go run ./cmd/bench
