@@ -66,6 +66,8 @@ type access struct {
 	operators []knownOperator
 	tokens    *verifier
 	failures  *failures
+	sessions  *sessionCodec
+	origin    *http.CrossOriginProtection
 }
 
 // knownOperator holds the hash of a secret only: hashes have one length, so that
@@ -77,15 +79,19 @@ type knownOperator struct {
 }
 
 // newAccess returns nil if nobody is an operator: then none of the routes exists.
-func newAccess(c Config, tokens *verifier) *access {
+func newAccess(c Config, tokens *verifier) (*access, error) {
 	if len(c.Operators) == 0 && c.RoleClaim == "" {
-		return nil
+		return nil, nil //nolint:nilnil // nil is what "off" is
 	}
-	a := &access{tokens: tokens, failures: newFailures(c.Now)}
+	sessions, err := newSessionCodec(c)
+	if err != nil {
+		return nil, err
+	}
+	a := &access{tokens: tokens, failures: newFailures(c.Now), sessions: sessions, origin: http.NewCrossOriginProtection()}
 	for _, o := range c.Operators {
 		a.operators = append(a.operators, knownOperator{o.Name, o.Role, sha256.Sum256([]byte(o.Secret))})
 	}
-	return a
+	return a, nil
 }
 
 var errWrongSecret = errors.New("the secret is nobody's")

@@ -64,6 +64,9 @@ type Config struct {
 	// it and the poison queue: see StatusSource. Required where there are operators.
 	InputQueue string
 	Queues     func(ctx context.Context) (input, poison Queue, err error)
+	// Settings and Versions are what the console shows of this process. They must
+	// hold no secret. Default: none.
+	Settings, Versions []Setting
 	// Now is the clock for tokens. Default time.Now.
 	Now func() time.Time
 

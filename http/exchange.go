@@ -23,8 +23,10 @@ type exchange struct {
 	user int64
 	// operator is the operator who asks, on the routes for operators.
 	operator caller
-	started  time.Time
-	status   int
+	// session is theirs, on the pages of the console.
+	session session
+	started time.Time
+	status  int
 }
 
 type exchangeKey struct{}

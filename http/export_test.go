@@ -74,3 +74,12 @@ func (r Rates) Known() int {
 	defer r.rates.mu.Unlock()
 	return len(r.rates.young) + len(r.rates.old)
 }
+
+// ConsoleRoutes is the table of the console's pages.
+func ConsoleRoutes(s *Server) []AdminRoute {
+	var table []AdminRoute
+	for _, line := range s.consoleRoutes() {
+		table = append(table, AdminRoute{line.method, line.path, line.role})
+	}
+	return table
+}

@@ -68,6 +68,8 @@ var (
 	}
 	problemMediaType = newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type",
 		"Unsupported media type", "The body must be application/json in UTF-8, not compressed.")
+	problemForeignForm = newProblem(http.StatusForbidden, "foreign-form",
+		"Not from this console", "The request did not come from a page of this log-in. Please reload the page and try again.")
 	problemTooManyAttempts = newProblem(http.StatusTooManyRequests, "too-many-attempts",
 		"Too many attempts", "Too many wrong secrets came from this address. Please wait.")
 	problemTooManyRequests = problem{
@@ -141,15 +143,21 @@ func problemOf(ctx context.Context, err error) problem {
 	}
 }
 
+// logFailure logs what the answer hides.
+func (s *Server) logFailure(r *http.Request, p problem, err error) {
+	if p.Status >= http.StatusInternalServerError {
+		x := exchangeOf(r.Context())
+		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+			slog.String("route", x.route), slog.String("request_id", x.id), slog.Any("err", err))
+	}
+}
+
 // fail answers with the problem that err stands for, and logs what it hides.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problemOf(r.Context(), err)
 	x := exchangeOf(r.Context())
 	p.RequestID = x.id
-	if p.Status >= http.StatusInternalServerError {
-		s.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-			slog.String("route", x.route), slog.String("request_id", x.id), slog.Any("err", err))
-	}
+	s.logFailure(r, p, err)
 	body, _ := json.Marshal(p) // strings and numbers only
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")

@@ -45,6 +45,8 @@ func (s *Server) routes() http.Handler {
 	hidden(router, "metrics")
 	if s.access != nil {
 		s.addForOperators(router, s.adminRoutes(), s.admin)
+		s.addForOperators(router, s.consoleRoutes(), s.onConsole)
+		s.addForOperators(router, s.entranceRoutes(), s.beforeConsole)
 	}
 	router.NotFoundHandler = s.answering(func(http.ResponseWriter, *http.Request) error { return problemNotFound })
 	router.MethodNotAllowedHandler = s.answering(func(w http.ResponseWriter, r *http.Request) error {

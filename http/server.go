@@ -24,8 +24,9 @@ type Server struct {
 	checks   *checks
 	reader   *queries.Reader
 	tokens   *verifier
-	rates    *rates  // nil: no bound
-	access   *access // nil where there are no operators
+	rates    *rates   // nil: no bound
+	access   *access  // nil where there are no operators
+	console  *console // nil together with access
 	cursors  *cursorCodec
 	auth     *authService
 	docs     *docs
@@ -76,7 +77,14 @@ func (s *Server) prepareAPI() error {
 		return err
 	}
 	s.tokens, s.cursors, s.rates = tokens, cursors, newRates(s.cfg.RateLimit)
-	s.access = newAccess(s.cfg, tokens)
+	if s.access, err = newAccess(s.cfg, tokens); err != nil {
+		return err
+	}
+	if s.access != nil {
+		if s.console, err = newConsole(s.cfg); err != nil {
+			return err
+		}
+	}
 	s.reader = queries.NewReader(s.cfg.DB)
 	s.auth = newAuthService(s.cfg, s.metrics)
 	return nil
@@ -97,6 +105,9 @@ func (s *Server) Listen() error {
 	}
 	s.listener = listener
 	s.checks.start()
+	if s.console != nil {
+		s.console.start()
+	}
 	return nil
 }
 
@@ -134,6 +145,9 @@ func (s *Server) Serve() error {
 // Shutdown lets requests in progress finish until ctx ends, then cuts them off.
 // It is safe to call twice, and before Listen and Serve.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.console != nil {
+		s.console.stop() // first: its live pages would never be finished
+	}
 	err := s.server.Shutdown(ctx)
 	if err != nil {
 		_ = s.server.Close()

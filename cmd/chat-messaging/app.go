@@ -97,6 +97,8 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		RoleClaim:      cfg.ConsoleRoleClaim,
 		InputQueue:     cfg.DatabaseQueueName,
 		Queues:         cfg.queues(a.inspect),
+		Settings:       cfg.Redacted(),
+		Versions:       readBuild().settings(),
 	})
 	return a, err
 }

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
+
+	"chat-messaging/http"
 )
 
 const hidden = "xxxxx"
@@ -78,18 +80,12 @@ func looksSecret(parameter string) bool {
 	return false
 }
 
-// setting is one variable with its value in effect, fit to be printed.
-type setting struct {
-	Name  string
-	Value string
-}
-
 // Redacted lists every setting in effect, without the secrets.
-func (c Config) Redacted() []setting {
+func (c Config) Redacted() []http.Setting {
 	value := reflect.ValueOf(c)
-	settings := make([]setting, 0, value.NumField())
+	settings := make([]http.Setting, 0, value.NumField())
 	for i := range value.NumField() {
-		settings = append(settings, setting{
+		settings = append(settings, http.Setting{
 			Name:  value.Type().Field(i).Tag.Get("env"),
 			Value: fmt.Sprint(value.Field(i).Interface()),
 		})

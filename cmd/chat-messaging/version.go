@@ -9,6 +9,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"chat-messaging/http"
 )
 
 // Set by the linker in release builds: -ldflags "-X main.version=v1.2.3 …".
@@ -50,6 +52,20 @@ func readBuild() build {
 	return b
 }
 
+// settings are the build as the console shows it.
+func (b build) settings() []http.Setting {
+	commit := cmp.Or(b.Commit, "unknown")
+	if b.Modified {
+		commit += " (modified)"
+	}
+	return []http.Setting{
+		{Name: program, Value: b.Version},
+		{Name: "commit", Value: commit},
+		{Name: "built", Value: cmp.Or(b.Built, "unknown")},
+		{Name: "go", Value: b.Go + " " + b.Platform},
+	}
+}
+
 func newVersion() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
@@ -74,13 +90,9 @@ func newVersion() *cobra.Command {
 }
 
 func printBuild(cmd *cobra.Command, b build) error {
-	if b.Modified {
-		b.Commit += " (modified)"
-	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "%s\t%s\n", program, b.Version)
-	_, _ = fmt.Fprintf(table, "commit\t%s\n", cmp.Or(b.Commit, "unknown"))
-	_, _ = fmt.Fprintf(table, "built\t%s\n", cmp.Or(b.Built, "unknown"))
-	_, _ = fmt.Fprintf(table, "go\t%s %s\n", b.Go, b.Platform)
+	for _, line := range b.settings() {
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", line.Name, line.Value)
+	}
 	return table.Flush()
 }
