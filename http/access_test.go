@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"chat-messaging/handlers"
 	rest "chat-messaging/http"
 )
 
@@ -31,6 +32,17 @@ func operated(c *rest.Config) {
 	c.Queues = func(context.Context) (input, poison rest.Queue, err error) {
 		return rest.Queue{Name: "q", Messages: 3, Consumers: 1}, rest.Queue{Name: "q.poison"}, nil
 	}
+	decoder := handlers.NewDecoder(handlers.Limits{})
+	c.Inspect = func(body []byte, contentEncoding string) rest.Verdict {
+		_, rejection, failure := decoder.Decode(body, contentEncoding)
+		switch {
+		case failure != nil:
+			return rest.Verdict{Outcome: rest.OutcomePoisoned, Code: failure.Code, Detail: failure.Detail}
+		case rejection != nil:
+			return rest.Verdict{Outcome: rest.OutcomeRejected, Code: rejection.Code, Detail: rejection.Reason}
+		}
+		return rest.Verdict{Outcome: rest.OutcomeValid}
+	}
 }
 
 // ask sends a request with the bearer token; "" sends none.
@@ -48,13 +60,26 @@ func userWith(claims string) string {
 	return forge(hs256, fmt.Sprintf(`{"user_id":7,"exp":%d%s}`, time.Now().Add(time.Hour).Unix(), claims))
 }
 
-var pathVariable = regexp.MustCompile(`\{[^}]*\}`)
+// pathVariable matches a variable with a pattern that may have braces itself.
+var pathVariable = regexp.MustCompile(`\{[^{}]*(\{[^}]*\})?[^{}]*\}`)
+
+// exampleOf is a path that the route takes: 1 for a number, the first of several
+// words.
+func exampleOf(path string) string {
+	return pathVariable.ReplaceAllStringFunc(path, func(variable string) string {
+		_, pattern, _ := strings.Cut(strings.Trim(variable, "{}"), ":")
+		if first, _, several := strings.Cut(pattern, "|"); several {
+			return first
+		}
+		return "1"
+	})
+}
 
 func TestEveryAdminCallAsksForItsRole(t *testing.T) {
 	t.Parallel()
 	b := start(t, operated)
 	for _, line := range rest.AdminRoutes(b.server) {
-		path := pathVariable.ReplaceAllString(line.Path, "1")
+		path := exampleOf(line.Path)
 		t.Run(line.Method+" "+line.Path, func(t *testing.T) {
 			t.Parallel()
 			require.True(t, strings.HasPrefix(line.Path, "/admin/"))

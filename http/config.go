@@ -64,6 +64,9 @@ type Config struct {
 	// it and the poison queue: see StatusSource. Required where there are operators.
 	InputQueue string
 	Queues     func(ctx context.Context) (input, poison Queue, err error)
+	// Inspect tells what validation says of a body with that content encoding.
+	// Required where there are operators. It must be safe for concurrent use.
+	Inspect func(body []byte, contentEncoding string) Verdict
 	// Settings and Versions are what the console shows of this process. They must
 	// hold no secret. Default: none.
 	Settings, Versions []Setting
@@ -178,6 +181,9 @@ func (c *Config) validateOperators(fault func(format string, args ...any)) {
 		}
 		if c.Queues == nil {
 			fault("Queues is missing")
+		}
+		if c.Inspect == nil {
+			fault("Inspect is missing")
 		}
 	}
 	names, secrets := map[string]bool{}, map[string]bool{}

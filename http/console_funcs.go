@@ -20,6 +20,9 @@ func (k *console) funcs() template.FuncMap {
 		"bytes":  byteSize,
 		"plural": plural,
 		"tab":    newTab,
+
+		"state":    stateClass,
+		"jobclass": jobClass,
 	}
 }
 

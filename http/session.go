@@ -92,15 +92,38 @@ func (c *sessionCodec) encode(s session) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encoding a session: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(c.seal.Seal(nil, nil, plain, nil)), nil //nolint:gosec // this cipher makes the nonce itself
+	return c.sealText(plain, sealedSession), nil
+}
+
+// What is sealed, so that nothing passes for something else.
+const (
+	sealedSession = "session"
+	sealedFilter  = "filter"
+)
+
+// sealText hides what a browser keeps for us: nobody else can read it, nor make
+// it up.
+func (c *sessionCodec) sealText(plain []byte, kind string) string {
+	sealed := c.seal.Seal(nil, nil, plain, []byte(kind)) //nolint:gosec // this cipher makes the nonce itself
+	return base64.RawURLEncoding.EncodeToString(sealed)
+}
+
+var errNotSealed = errors.New("not sealed here")
+
+func (c *sessionCodec) openText(text, kind string) ([]byte, error) {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return nil, errNotSealed
+	}
+	plain, err := c.seal.Open(nil, nil, sealed, []byte(kind))
+	if err != nil {
+		return nil, errNotSealed
+	}
+	return plain, nil
 }
 
 func (c *sessionCodec) decode(text string) (session, error) {
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return session{}, errNoSession
-	}
-	plain, err := c.seal.Open(nil, nil, sealed, nil)
+	plain, err := c.openText(text, sealedSession)
 	if err != nil {
 		return session{}, errNoSession
 	}

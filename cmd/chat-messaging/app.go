@@ -78,9 +78,15 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 			return nil, err
 		}
 	}
-	a.server, err = http.New(http.Config{
+	a.server, err = http.New(a.httpConfig(registry, policy))
+	return a, err
+}
+
+func (a *App) httpConfig(registry *prometheus.Registry, policy http.Policy) http.Config {
+	cfg := a.cfg
+	return http.Config{
 		Addr:           cfg.HTTPAddr,
-		Logger:         logger,
+		Logger:         a.logger,
 		Ready:          a.checks(),
 		Metrics:        registry,
 		API:            cfg.Has(componentHTTP),
@@ -97,10 +103,10 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 		RoleClaim:      cfg.ConsoleRoleClaim,
 		InputQueue:     cfg.DatabaseQueueName,
 		Queues:         cfg.queues(a.inspect),
+		Inspect:        cfg.inspector(),
 		Settings:       cfg.Redacted(),
 		Versions:       readBuild().settings(),
-	})
-	return a, err
+	}
 }
 
 func loadPolicy(file string) (*handlers.Policy, error) {
