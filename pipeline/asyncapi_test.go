@@ -160,8 +160,11 @@ func TestWhatTheServiceSendsIsAsTheAsyncAPIDocumentSays(t *testing.T) {
 		amqp.Publishing{Body: []byte(say(chat, 3, 2, "m-2", "let me in"))},
 		amqp.Publishing{Body: []byte("not JSON")},
 		amqp.Publishing{
-			Body: []byte(`{"sender_id":{}}`), Expiration: "3600000", UserId: brokerUser(t), DeliveryMode: amqp.Persistent,
-			Headers: amqp.Table{"CC": []any{"elsewhere"}, "own": int32(1), "large": strings.Repeat("x", 60<<10), "larger": strings.Repeat("x", 60<<10)},
+			Body: []byte(`{"sender_id":{}}`), Expiration: "3600000", UserId: brokerUser(t), DeliveryMode: amqp.Persistent, MessageId: "its own",
+			Headers: amqp.Table{
+				"CC": []any{"elsewhere"}, "own": int32(1), "large": strings.Repeat("x", 60<<10), "larger": strings.Repeat("x", 60<<10),
+				pipeline.HeaderPoisonID: "6f2c1c1e-6a5e-4b0e-9d4d-0a2f6b7a1c11", pipeline.HeaderReplayCount: int32(1),
+			},
 		},
 	)
 	events := b.dispatcher()

@@ -136,11 +136,11 @@ func (c *publishCall) publish(i int) error {
 	msg := c.msgs[i]
 	publishing, err := c.p.cfg.Marshaler.Marshal(msg)
 	if err != nil {
-		return fmt.Errorf("marshaling message %s: %w", msg.UUID, err)
+		return fmt.Errorf("%w: marshaling message %s: %w", ErrUnsendable, msg.UUID, err)
 	}
 	key := c.p.cfg.RoutingKey(c.topic, msg)
 	if err := checkPublishing(key, &publishing); err != nil {
-		return fmt.Errorf("publishing message %.300q: %w", msg.UUID, err)
+		return fmt.Errorf("%w: publishing message %.300q: %w", ErrUnsendable, msg.UUID, err)
 	}
 	c.keys[i] = returnKey{key, publishing.MessageId}
 	confirm, err := c.channel.ch.PublishWithDeferredConfirm(c.p.cfg.Exchange, key, true, false, publishing)

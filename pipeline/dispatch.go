@@ -202,7 +202,7 @@ func (l *leader) holdChats(refused map[int64]bool) {
 	for chat := range refused {
 		h := l.held[chat]
 		if h == nil {
-			h = &hold{pauses: newPauses(100*time.Millisecond, 5*time.Second)}
+			h = &hold{pauses: NewPauses(100*time.Millisecond, 5*time.Second)}
 			l.held[chat] = h
 		}
 		h.until, h.released = time.Now().Add(h.pauses.NextBackOff()), false

@@ -58,6 +58,9 @@
 // One consumer. Order needs a single consumer; exclusivity.go finds the means
 // that the queue has. Others stand by and take over.
 //
+// What is parked is collected from the queue into Postgres, where operators
+// search, mend and replay it: package pipeline/poison.
+//
 // # Two ways to extend
 //
 // What must happen before a message is stored is a handlers.Handler in

@@ -22,6 +22,18 @@ import (
 
 // The headers that a poisoned message has beside its own.
 const (
+	// HeaderPoisonID is the id of the poisoned message, which its replays carry
+	// too. HeaderPoisonAttempt is the number of the replay that came back as this
+	// copy; a message that was not replayed has none.
+	HeaderPoisonID      = "x-poison-id"
+	HeaderPoisonAttempt = "x-poison-attempt"
+	// HeaderPoisonGeneration tells how often the broker had delivered the message
+	// before: a copy of an earlier delivery may be in the queue already, under
+	// another id.
+	HeaderPoisonGeneration = "x-poison-generation"
+	// HeaderPoisonMessageID is the original's message id. It is missing if there
+	// was none, where the copy has one that is made of its content.
+	HeaderPoisonMessageID = "x-poison-message-id"
 	// HeaderPoisonCode is the stable code of the reason; HeaderPoisonStage the
 	// handler that gave it, HeaderPoisonReason the sentence for people.
 	HeaderPoisonCode   = "x-poison-code"
@@ -48,6 +60,9 @@ const (
 	// HeaderPoisonDropped tells how many headers were left out because they did
 	// not fit.
 	HeaderPoisonDropped = "x-poison-dropped-headers"
+	// HeaderReplayCount is on a replayed message, beside HeaderPoisonID: which
+	// replay of it this is, from 1.
+	HeaderReplayCount = "x-replay-count"
 )
 
 const (
@@ -64,6 +79,7 @@ type parked struct {
 	failure   *handlers.Failure
 	queue     string
 	firstSeen time.Time
+	origin    origin
 }
 
 type parkedKey struct{}
@@ -94,6 +110,7 @@ func (p *parker) park(ctx context.Context, msg *message.Message, reason error) e
 	dup := message.NewMessage(id, delivery.Body)
 	dup.SetContext(context.WithValue(ctx, parkedKey{}, &parked{
 		delivery: delivery, failure: failure, queue: p.input, firstSeen: receivedAt(msg.Context()),
+		origin: originOf(delivery, receivedAt(msg.Context())),
 	}))
 	err := p.publisher.Publish(p.poison, dup)
 	if errors.Is(err, ErrUnroutable) {
@@ -157,6 +174,8 @@ func (parkMarshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 func (p *parked) headers() amqp.Table {
 	d := p.delivery
 	ours := amqp.Table{
+		HeaderPoisonID:           p.origin.id.String(),
+		HeaderPoisonGeneration:   p.origin.generation,
 		HeaderPoisonCode:         p.failure.Code,
 		HeaderPoisonStage:        p.failure.Stage,
 		HeaderPoisonReason:       shorten(p.failure.Detail, maxPoisonReason),
@@ -166,6 +185,12 @@ func (p *parked) headers() amqp.Table {
 		HeaderPoisonFirstSeen:    p.firstSeen.UTC().Format(time.RFC3339Nano),
 		HeaderPoisonSequence:     int64(d.DeliveryTag), //nolint:gosec // counts deliveries of a channel
 		HeaderPoisonDeliveryMode: int32(d.DeliveryMode),
+	}
+	if p.origin.attempt > 0 {
+		ours[HeaderPoisonAttempt] = p.origin.attempt
+	}
+	if d.MessageId != "" {
+		ours[HeaderPoisonMessageID] = d.MessageId
 	}
 	if d.Expiration != "" {
 		ours[HeaderPoisonExpiration] = d.Expiration
@@ -182,6 +207,8 @@ func (p *parked) headers() amqp.Table {
 		case strings.HasPrefix(key, "x-poison-"):
 			// A stranger's, or those of an earlier visit: ours are the true ones.
 			continue
+		case key == HeaderReplayCount && p.origin.attempt > 0:
+			continue // told as the attempt
 		}
 		one := amqp.Table{key: value}
 		if one.Validate() != nil {

@@ -21,6 +21,8 @@ var (
 	// ErrUnconfirmed: the channel was lost or the confirm did not come in time,
 	// so the broker may or may not have it.
 	ErrUnconfirmed = errors.New("the broker did not confirm the event")
+	// ErrUnsendable: it is no valid publishing, and never will be.
+	ErrUnsendable = errors.New("the event cannot be published")
 )
 
 // PublisherConfig configures a Publisher.

@@ -168,7 +168,7 @@ func (r *Relay) setErr(err error) { r.state.Store(&relayState{err: err}) }
 // Run relays until the context ends, whatever fails in between. A window that
 // is under way then is finished first, and its rows deleted.
 func (r *Relay) Run(ctx context.Context) {
-	pauses := newPauses(100*time.Millisecond, 5*time.Second)
+	pauses := NewPauses(100*time.Millisecond, 5*time.Second)
 	for ctx.Err() == nil {
 		outbox, err := r.cfg.DB.LockOutbox(ctx)
 		pause := r.cfg.Standby
@@ -203,7 +203,7 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
 	defer r.leading.Store(false)
 	l := &leader{
 		Relay: r, outbox: outbox, held: map[int64]*hold{},
-		pauses: newPauses(100*time.Millisecond, 5*time.Second),
+		pauses: NewPauses(100*time.Millisecond, 5*time.Second),
 	}
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.

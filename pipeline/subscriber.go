@@ -260,7 +260,7 @@ func (s *subscription) run(ctx context.Context) {
 		}
 	}()
 
-	pauses := newPauses(min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause)
+	pauses := NewPauses(min(50*time.Millisecond, s.cfg.MaxPause), s.cfg.MaxPause)
 	for begin.Err() == nil {
 		round, end := s.cfg.Gate.pass(begin, func() { s.cfg.OnState(Paused) })
 		progress, err := s.consume(ctx, round)

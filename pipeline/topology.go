@@ -36,6 +36,9 @@ type Topology struct {
 // not be created.
 var ErrMissing = errors.New("does not exist, and AMQP_DECLARE is off")
 
+// ErrNoExchange is returned by FindExchange.
+var ErrNoExchange = errors.New("there is no such exchange")
+
 // EnsureInput looks for the exchange and queue of the incoming messages and for
 // the poison queue.
 func (t Topology) EnsureInput(ctx context.Context, conn *Connection) error {
@@ -88,6 +91,24 @@ func (t Topology) inputArguments() amqp.Table {
 		args["x-delivery-limit"] = int32(1_000_000)
 	}
 	return args
+}
+
+// FindExchange looks for an exchange of any type, and creates none. It returns an
+// error that is ErrNoExchange if there is none of that name.
+func FindExchange(ctx context.Context, conn *Connection, name string) error {
+	if name == "" {
+		return nil // the default exchange is always there, and may not be declared
+	}
+	err := onFreshChannel(ctx, conn, func(ch *amqp.Channel) error {
+		return ch.ExchangeDeclarePassive(name, amqp.ExchangeDirect, true, false, false, false, nil)
+	})
+	if isNotFound(err) {
+		return fmt.Errorf("%w: %q", ErrNoExchange, name)
+	}
+	if err != nil {
+		return fmt.Errorf("looking for exchange %q: %w", name, err)
+	}
+	return nil
 }
 
 func (t Topology) ensureExchange(ctx context.Context, conn *Connection, name string) error {

@@ -17,7 +17,7 @@ type Config struct {
 	URL string
 	// ApplicationName is shown in pg_stat_activity. Default chat-messaging.
 	ApplicationName string
-	// MaxConns bounds the pool, dedicated sessions included. Default 16.
+	// MaxConns bounds the pool, dedicated sessions included. Default 20.
 	MaxConns int
 	// StatementTimeout ends a statement that hangs. Default 5 s.
 	StatementTimeout time.Duration
@@ -28,7 +28,7 @@ func (c *Config) setDefaults() {
 		c.ApplicationName = "chat-messaging"
 	}
 	if c.MaxConns == 0 {
-		c.MaxConns = 16
+		c.MaxConns = 20
 	}
 	if c.StatementTimeout == 0 {
 		c.StatementTimeout = 5 * time.Second

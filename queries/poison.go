@@ -91,19 +91,18 @@ const poisonColumns = `
        p.chat_id, p.sender_id, p.client_message_id, octet_length(p.body) AS body_bytes,
        p.edited_at, p.edited_by, p.claimed_by, p.settled_at, p.settled_by, p.note`
 
-// PoisonedMessage is an entry with all that it holds.
+// PoisonedMessage is an entry with all that it holds. Its JSON is a line of an
+// export: see poison_record.go.
 type PoisonedMessage struct {
 	Poisoned
 	// Properties and Headers are the original's, in the form that package
 	// pipeline/poison gives them.
-	Properties json.RawMessage `db:"properties" json:"properties"`
-	Headers    json.RawMessage `db:"headers" json:"headers"`
+	Properties json.RawMessage `db:"properties"`
+	Headers    json.RawMessage `db:"headers"`
 	// Body is the original to the byte, EditedBody what is replayed instead of
 	// it; nil if nobody has edited it.
-	Body       []byte `db:"body" json:"-"`
-	EditedBody []byte `db:"edited_body" json:"-"`
-	// Text is for ImportPoisoned: what NewPoisoned.Text is.
-	Text string `db:"-" json:"-"`
+	Body       []byte `db:"body"`
+	EditedBody []byte `db:"edited_body"`
 }
 
 // Outgoing is the body that a replay sends.

@@ -30,7 +30,6 @@ type NewPoisoned struct {
 	ChatID          string
 	SenderID        int64
 	ClientMessageID string
-	Text            string // the text in the message, for contains, where it is not in Body as it is
 	Properties      json.RawMessage
 	Headers         json.RawMessage
 	Body            []byte
@@ -247,15 +246,8 @@ func (n *NewPoisoned) row() poisonedRow {
 		FirstSeen: n.FirstSeen, Sequence: n.Sequence, LastSeen: n.LastSeen,
 		Generation: n.Generation, Fingerprint: n.Fingerprint(), Attempts: n.Attempt, Returned: n.Attempt,
 		ChatID: storable(n.ChatID), SenderID: n.SenderID, ClientMessageID: storable(n.ClientMessageID),
-		Properties: n.Properties, Headers: n.Headers, Body: nonNil(n.Body), BodySearch: searchText(n.Body, n.Text),
+		Properties: n.Properties, Headers: n.Headers, Body: nonNil(n.Body), BodySearch: searchText(n.Body),
 	}
-}
-
-// searchText is what contains looks at: the body as it is, and the text in it
-// where escapes hide it.
-func searchText(body []byte, text string) string {
-	raw := string(body[:min(len(body), maxPoisonSearch)])
-	return poisonSearch(raw + "\n" + text)
 }
 
 func nonNil(b []byte) []byte {

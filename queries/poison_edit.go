@@ -106,7 +106,7 @@ func (m *PoisonedMessage) row() poisonedRow {
 		PoisonID: m.PoisonID, Code: m.Code, Stage: m.Stage, Detail: m.Detail,
 		Exchange: m.Exchange, RoutingKey: m.RoutingKey, Queue: m.Queue,
 		FirstSeen: m.FirstSeen, Sequence: m.Sequence, LastSeen: m.LastSeen,
-		ChatID: m.ChatID, SenderID: m.SenderID, ClientMessageID: m.ClientMessageID, Text: m.Text,
+		ChatID: m.ChatID, SenderID: m.SenderID, ClientMessageID: m.ClientMessageID,
 		Properties: m.Properties, Headers: m.Headers, Body: m.Body,
 	}
 	row := n.row()

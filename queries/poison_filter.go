@@ -266,22 +266,6 @@ func nullTime(t time.Time) any {
 	return t
 }
 
-// maxPoisonSearch bounds what contains looks at.
-const maxPoisonSearch = 16 << 10
-
-// poisonSearch is the text as contains compares it.
-func poisonSearch(text string) string {
-	if len(text) > maxPoisonSearch {
-		text = text[:maxPoisonSearch]
-	}
-	return strings.ToLower(storable(text))
-}
-
-// storable is the text without what Postgres refuses in one.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
 // selection is the filter as it is kept with jobs and in the audit.
 func (f PoisonFilter) selection() string {
 	text, _ := json.Marshal(f) // strings, numbers and times: cannot fail

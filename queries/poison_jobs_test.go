@@ -229,7 +229,7 @@ func TestJobsArePausedResumedAndCancelled(t *testing.T) {
 	cancelled, err := db.CancelJob(t.Context(), job.ID, operator)
 	require.NoError(t, err)
 	require.Equal(t, queries.JobCancelled, cancelled.State)
-	require.NoError(t, db.ReleaseClaims(t.Context()))
+	require.NoError(t, db.ReleaseClaims(t.Context(), nil))
 	require.Len(t, list(t, db, "state:waiting"), 4)
 	_, err = db.ResumeJob(t.Context(), job.ID, operator)
 	require.ErrorIs(t, err, queries.ErrJobState)

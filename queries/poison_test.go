@@ -129,7 +129,6 @@ func TestPagesAndFilters(t *testing.T) {
 		batch = append(batch, poisoned([]string{"empty", "loop", "no_sender"}[n%3], fmt.Sprint(n%4), n))
 	}
 	batch[7].Body = []byte("{\"body\":\"\\u0416\\u0443\\u043a 100%\"}")
-	batch[7].Text = "Жук 100%"
 	collect(t, db, batch...)
 
 	for line, want := range map[string]int{
@@ -240,7 +239,9 @@ func finish(t testing.TB, db *queries.DB, job *queries.Job) {
 func TestImportIsIdempotentAndExact(t *testing.T) {
 	t.Parallel()
 	from, to := queriestest.New(t), queriestest.New(t)
-	collect(t, from, poisoned("empty", "1", 1), poisoned("loop", "1", 2), poisoned("loop", "2", 3))
+	bytes := poisoned("loop", "1", 2)
+	bytes.Body = []byte("\x00\xff\u2028{")
+	collect(t, from, poisoned("empty", "1", 1), bytes, poisoned("loop", "2", 3))
 	ids := list(t, from, "")
 	require.NoError(t, from.EditPoisoned(t.Context(), ids[0].ID, []byte{}, operator))
 	job, err := from.CreateJob(t.Context(), queries.NewJob{
@@ -255,6 +256,7 @@ func TestImportIsIdempotentAndExact(t *testing.T) {
 	rest, err := from.ReadPoisoned(t.Context(), queries.PoisonFilter{}, exported[1].ID, 2)
 	require.NoError(t, err)
 	exported = append(exported, rest...)
+	exported = throughNDJSON(t, exported)
 	for want := len(exported); want >= 0; want -= len(exported) {
 		n, err := to.ImportPoisoned(t.Context(), exported)
 		require.NoError(t, err)
@@ -267,4 +269,30 @@ func TestImportIsIdempotentAndExact(t *testing.T) {
 	}
 	require.Equal(t, exported, imported)
 	requireTrueCounts(t, to)
+}
+
+// throughNDJSON writes entries as lines and reads them again.
+func throughNDJSON(t testing.TB, list []queries.PoisonedMessage) []queries.PoisonedMessage {
+	t.Helper()
+	var read []queries.PoisonedMessage
+	for _, m := range list {
+		line, err := json.Marshal(m)
+		require.NoError(t, err)
+		require.NotContains(t, string(line), "\n")
+		var again queries.PoisonedMessage
+		require.NoError(t, json.Unmarshal(line, &again))
+		require.Equal(t, m, again)
+		read = append(read, again)
+	}
+	return read
+}
+
+func TestALineThatIsNoEntryIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{
+		`{}`, `[]`, `{"poison_id":"x"}`, `{"poison_id":"6f2c1c1e-6a5e-4b0e-9d4d-0a2f6b7a1c11","state":"lost"}`,
+	} {
+		var m queries.PoisonedMessage
+		require.Error(t, json.Unmarshal([]byte(line), &m), line)
+	}
 }

@@ -22,8 +22,9 @@ type Reader struct {
 }
 
 // keptForOthers is how many of the pool's connections a reader leaves alone, so
-// that a flood of requests does not keep the pipeline from reconnecting.
-const keptForOthers = 4
+// that a flood of requests does not keep the pipeline from reconnecting, or
+// operators from finding out why.
+const keptForOthers = 8
 
 // Pages of history are by far the most that is asked for. pageLanes statements
 // for them are under way at most, with pageBatch pages each: a second one so

@@ -18,6 +18,7 @@ import (
 	"chat-messaging/http"
 	"chat-messaging/migrations"
 	"chat-messaging/pipeline"
+	"chat-messaging/pipeline/poison"
 	"chat-messaging/queries"
 )
 
@@ -27,7 +28,7 @@ type App struct {
 	logger   *slog.Logger
 	db       *queries.DB
 	consume  *pipeline.Connection // nil without the pipeline
-	publish  *pipeline.Connection // nil without pipeline and relay
+	publish  *pipeline.Connection // nil without pipeline, relay and poison
 	pipeline *pipeline.Pipeline   // nil unless in COMPONENTS
 	relay    *pipeline.Relay      // nil unless in COMPONENTS
 	delivery *pipeline.Publisher  // the relay's
@@ -37,6 +38,10 @@ type App struct {
 	hints    chan struct{} // commits that a relay elsewhere should hear of
 	tracer   trace.Tracer
 	flush    func(context.Context) // sends the last spans
+
+	collect   *pipeline.Connection // these three nil unless poison is in COMPONENTS
+	collector *poison.Collector
+	worker    *poison.Worker
 }
 
 // newApp puts the parts together by COMPONENTS. Nothing is connected yet.
@@ -63,20 +68,8 @@ func newApp(cfg Config, logger *slog.Logger) (*App, error) {
 	if a.inspect, err = pipeline.NewConnection(string(cfg.RabbitMQURL), program+" inspect", logger); err != nil {
 		return nil, err
 	}
-	if cfg.Has(componentPipeline) || cfg.Has(componentRelay) {
-		if a.publish, err = pipeline.NewConnection(string(cfg.RabbitMQURL), program+" publish", logger); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.Has(componentRelay) {
-		if err := a.addRelay(); err != nil {
-			return nil, err
-		}
-	}
-	if cfg.Has(componentPipeline) {
-		if err := a.addPipeline(policy); err != nil {
-			return nil, err
-		}
+	if err := a.addComponents(policy, registry); err != nil {
+		return nil, err
 	}
 	a.server, err = http.New(a.httpConfig(registry, policy))
 	return a, err
@@ -107,6 +100,31 @@ func (a *App) httpConfig(registry *prometheus.Registry, policy http.Policy) http
 		Settings:       cfg.Redacted(),
 		Versions:       readBuild().settings(),
 	}
+}
+
+// addComponents makes what COMPONENTS names, but for the server, which there is in
+// any case.
+func (a *App) addComponents(policy handlers.Decider, registry *prometheus.Registry) error {
+	if a.cfg.Has(componentPipeline) || a.cfg.Has(componentRelay) || a.cfg.Has(componentPoison) {
+		var err error
+		if a.publish, err = pipeline.NewConnection(string(a.cfg.RabbitMQURL), program+" publish", a.logger); err != nil {
+			return err
+		}
+	}
+	if a.cfg.Has(componentRelay) {
+		if err := a.addRelay(); err != nil {
+			return err
+		}
+	}
+	if a.cfg.Has(componentPipeline) {
+		if err := a.addPipeline(policy); err != nil {
+			return err
+		}
+	}
+	if a.cfg.Has(componentPoison) {
+		return a.addPoison(registry)
+	}
+	return nil
 }
 
 func loadPolicy(file string) (*handlers.Policy, error) {
@@ -250,6 +268,8 @@ func (a *App) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	stop := func() { cancel(); workers.Wait() }
 	defer stop()
+	poisonContext, stopPoison := context.WithCancel(background)
+	defer stopPoison()
 
 	parts.Go(a.server.Serve)
 	workers.Go(func() { a.sendHeartbeats(background) })
@@ -261,6 +281,7 @@ func (a *App) Run(ctx context.Context) error {
 		workers.Go(func() { a.relay.Run(background) })
 		workers.Go(func() { a.hearHints(background) })
 	}
+	a.runPoison(poisonContext, &workers)
 	a.logger.Info("serving", "url", a.URL(), "components", a.cfg.Components.String())
 
 	select {
@@ -268,6 +289,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.logger.Info("draining", "grace", a.cfg.ShutdownGrace)
 	case <-failed.Done():
 	}
+	stopPoison() // it ends meanwhile, and close waits for it
 	closeErr := a.close(stop)
 	if err := parts.Wait(); err != nil {
 		return err
@@ -298,7 +320,7 @@ func (a *App) close(stopBackground func()) error {
 	if a.delivery != nil {
 		errs = append(errs, a.delivery.Close())
 	}
-	for _, c := range []*pipeline.Connection{a.consume, a.publish, a.inspect} {
+	for _, c := range []*pipeline.Connection{a.consume, a.collect, a.publish, a.inspect} {
 		if c != nil {
 			errs = append(errs, c.Close())
 		}

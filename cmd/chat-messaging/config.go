@@ -15,6 +15,7 @@ const (
 	componentPipeline = "pipeline"
 	componentRelay    = "relay"
 	componentHTTP     = "http"
+	componentPoison   = "poison"
 )
 
 // Config is every setting of the service, as its environment gives it. An
@@ -42,9 +43,12 @@ type Config struct {
 	MaxBodyBytes int           `env:"MAX_BODY_BYTES" envDefault:"16384" min:"1" max:"262144"`
 
 	// What this process does.
-	Components    commaList     `env:"COMPONENTS" envDefault:"pipeline,relay,http" allowed:"one or more of pipeline, relay, http, separated by commas"`
+	Components    commaList     `env:"COMPONENTS" envDefault:"pipeline,relay,http,poison" allowed:"one or more of pipeline, relay, http, poison, separated by commas"`
 	ShutdownGrace time.Duration `env:"SHUTDOWN_GRACE" envDefault:"10s" min:"1ms" max:"10m"`
 	PolicyFile    string        `env:"POLICY_FILE" allowed:"the path of a readable file of Cedar policies"` // unset: the embedded policies
+
+	// Poisoned messages.
+	PoisonRetention time.Duration `env:"POISON_RETENTION" envDefault:"720h" min:"0s" max:"87600h"`
 
 	// The REST API.
 	HTTPAddr       string    `env:"HTTP_ADDR" envDefault:":8002" allowed:"host:port or :port, with a port from 0 to 65535"`

@@ -86,7 +86,7 @@ func TestTheConfigurationIsLoggedByTheNamesOfItsVariables(t *testing.T) {
 	}
 	for key, want := range map[string]string{
 		"RABBITMQ_URL": "amqp://guest:xxxxx@127.0.0.1:5672/", "KEY": "xxxxx", "JWKS_URL": "",
-		"COMPONENTS": "pipeline,relay,http", "SHUTDOWN_GRACE": "10s", "PREFETCH": "2000",
+		"COMPONENTS": "pipeline,relay,http,poison", "POISON_RETENTION": "720h0m0s", "SHUTDOWN_GRACE": "10s", "PREFETCH": "2000",
 		"POISON_QUEUE_NAME": "database.primary.poison", "AMQP_DECLARE": "true",
 	} {
 		if got := line.Config[key]; got != want {

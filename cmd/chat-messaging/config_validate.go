@@ -90,7 +90,7 @@ func (c *Config) checkSizes(found *problems) {
 }
 
 func (c *Config) checkProcess(found *problems) {
-	known := []string{componentPipeline, componentRelay, componentHTTP}
+	known := []string{componentPipeline, componentRelay, componentHTTP, componentPoison}
 	for _, name := range c.Components {
 		if !slices.Contains(known, name) {
 			found.add("COMPONENTS", fmt.Sprintf("there is no component %.40q", name))

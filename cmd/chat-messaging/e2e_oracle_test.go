@@ -216,11 +216,12 @@ func (o *oracle) requireDispatched(t testing.TB, got []dispatched) (repeats int)
 }
 
 // requireNothingLeft makes sure that neither queue holds anything, also not
-// unacknowledged; no service may run any more.
+// unacknowledged, and that nothing was poisoned; no service may run any more.
 func (o *oracle) requireNothingLeft(t testing.TB) {
 	t.Helper()
 	cfg := o.c.config()
 	for _, queue := range []string{cfg.DatabaseQueueName, cfg.PoisonQueueName} {
 		require.Zero(t, o.c.left(queue), queue)
 	}
+	require.Zero(t, o.c.count("poisoned"))
 }
