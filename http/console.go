@@ -25,11 +25,12 @@ type console struct {
 	files   map[string]docsFile
 	flows   *flows
 	streams *streams
+	status  statusCache
 	now     func() time.Time
 }
 
 func newConsole(c Config) (*console, error) {
-	k := &console{flows: newFlows(c.Metrics, c.Now), streams: newStreams(), now: c.Now}
+	k := &console{flows: newFlows(c.DB), streams: newStreams(), now: c.Now}
 	var err error
 	if k.pages, err = k.parsePages(); err != nil {
 		return nil, fmt.Errorf("reading the console's pages: %w", err)

@@ -11,12 +11,15 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	rest "chat-messaging/http"
+	"chat-messaging/queries"
 )
 
 func TestConsoleInABrowser(t *testing.T) {
@@ -25,13 +28,16 @@ func TestConsoleInABrowser(t *testing.T) {
 	b := start(t, operated, func(c *rest.Config) {
 		c.Settings = []rest.Setting{{Name: "PREFETCH", Value: "2000"}, {Name: "KEY", Value: "xxxxx"}, {Name: "POLICY_FILE"}}
 		c.Versions = []rest.Setting{{Name: "chat-messaging", Value: "v1.2.3"}}
-		c.Ready = []rest.Check{{Name: "broker", Run: func(context.Context) error {
+		c.Ready = []rest.Check{{Name: "database", Run: func(context.Context) error { return nil }}}
+		queues := c.Queues
+		c.Queues = func(ctx context.Context) (rest.Queue, rest.Queue, error) {
 			if broken.Load() {
-				return errors.New("connection refused")
+				return rest.Queue{}, rest.Queue{}, errors.New("connection refused")
 			}
-			return nil
-		}}}
+			return queues(ctx)
+		}
 	})
+	b.beat(t)
 	p := openTab(t, browse(t))
 	p.do(t, chromedp.Navigate(b.url+"/console/settings"), chromedp.WaitVisible(chromedp.CSS(`#secret`)))
 	p.look(t, "login")
@@ -39,21 +45,58 @@ func TestConsoleInABrowser(t *testing.T) {
 	require.Equal(t, b.url+"/console/settings", ask(t, p, chromedp.Location()))
 	p.look(t, "settings")
 
-	p.do(t, chromedp.Navigate(b.url+"/console/audit"), chromedp.WaitVisible(chromedp.CSS(`tbody tr`)))
-	require.Contains(t, ask(t, p, chromedp.Text(chromedp.CSS(`tbody`))), "otto")
-	p.look(t, "audit")
-	p.do(t, chromedp.Navigate(b.url+"/console/audit?who=nobody"), chromedp.WaitVisible(chromedp.CSS(`.empty`)))
-	p.look(t, "audit-empty")
-
 	p.do(t, chromedp.Navigate(b.url+"/console/"), chromedp.WaitVisible(chromedp.CSS(`.health.good`)))
 	p.look(t, "overview")
+	p.do(t,
+		chromedp.SendKeys(chromedp.CSS(`#pause-reason`), "a test\r"),
+		chromedp.WaitVisible(chromedp.CSS(`.health.warn`)),
+		chromedp.WaitVisible(chromedp.CSS(`.when-paused`)),
+		chromedp.WaitNotVisible(chromedp.CSS(`.when-running`)),
+	)
+	require.Contains(t, ask(t, p, chromedp.Text(chromedp.CSS(`.health`))), "consumption is paused by otto: a test")
+	p.look(t, "overview-paused")
+	p.do(t, chromedp.Click(chromedp.CSS(`.when-paused button`)), chromedp.WaitVisible(chromedp.CSS(`.health.good`)))
 	broken.Store(true)
 	p.do(t, chromedp.WaitVisible(chromedp.CSS(`.health.bad`))) // by itself
 	require.Contains(t, ask(t, p, chromedp.Text(chromedp.CSS(`.health`))), "connection refused")
 	p.look(t, "overview-bad")
 
+	p.do(t, chromedp.Navigate(b.url+"/console/audit"), chromedp.WaitVisible(chromedp.CSS(`tbody tr`)))
+	require.Contains(t, ask(t, p, chromedp.Text(chromedp.CSS(`tbody`))), "otto")
+	p.look(t, "audit")
+	p.do(t, chromedp.Navigate(b.url+"/console/audit?who=nobody"), chromedp.WaitVisible(chromedp.CSS(`.empty`)))
+	p.look(t, "audit-empty")
 	p.do(t, chromedp.Click(chromedp.CSS(`.who button`)), chromedp.WaitVisible(chromedp.CSS(`#secret`)))
 	p.requireQuiet(t, b.url)
+}
+
+// beat is an instance that works, until the test ends.
+func (b *bundle) beat(t *testing.T) {
+	t.Helper()
+	id := uuid.New()
+	report := queries.Report{
+		Host: "chat-1", PID: 17, Version: "v1.2.3", Consumer: "consuming", Relay: queries.RelayLeading, InHand: 12, Window: 2000,
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(500 * time.Millisecond)
+		defer ticker.Stop()
+		for n := int64(1); ctx.Err() == nil; n++ {
+			report.Totals.Accepted += 400 + 40*(n%7)
+			report.Totals.Rejected += n % 5
+			report.Totals.Dispatched += 404 + 40*(n%7)
+			report.Totals.Batches += 10
+			report.Totals.BatchMessages += 400
+			_ = b.db.Heartbeat(ctx, id, report)
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
 }
 
 // login fills the log-in page, and waits for what follows.

@@ -1,49 +1,43 @@
 package http
 
 import (
+	"context"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"chat-messaging/queries"
 )
 
 const (
-	// flowInterval and flowsKept: the last three minutes.
+	// flowInterval is that of the instances' heartbeats; flowsKept makes it three
+	// minutes.
 	flowInterval = 2 * time.Second
 	flowsKept    = 91
 )
 
-// flows remembers what the counters of this process have been, so that a page can
-// show what happens in a second and how that has changed.
+// flows remembers what all instances together have done in a second, as their
+// heartbeats tell, so that a page can show how that has changed.
 type flows struct {
-	registry prometheus.Gatherer
-	now      func() time.Time
-	done     chan struct{}
-	once     sync.Once
-	worker   sync.WaitGroup
+	db     *queries.DB
+	cancel context.CancelFunc
+	worker sync.WaitGroup
 
 	mu      sync.Mutex
-	samples []sample
+	samples []PerSecond
 }
 
-// sample is the counters at one time.
-type sample struct {
-	at                          time.Time
-	in, out, rejected, poisoned float64
-}
-
-func newFlows(registry prometheus.Gatherer, now func() time.Time) *flows {
-	return &flows{registry: registry, now: now, done: make(chan struct{})}
-}
+func newFlows(db *queries.DB) *flows { return &flows{db: db, cancel: func() {}} }
 
 func (f *flows) start() {
+	var ctx context.Context
+	ctx, f.cancel = context.WithCancel(context.Background())
 	f.worker.Go(func() {
 		ticker := time.NewTicker(flowInterval)
 		defer ticker.Stop()
 		for {
-			f.collect()
+			f.collect(ctx)
 			select {
-			case <-f.done:
+			case <-ctx.Done():
 				return
 			case <-ticker.C:
 			}
@@ -52,35 +46,24 @@ func (f *flows) start() {
 }
 
 func (f *flows) stop() {
-	f.once.Do(func() { close(f.done) })
+	f.cancel()
 	f.worker.Wait()
 }
 
-// collect takes one sample. Counters that are not there count as 0: the process
-// may have no pipeline.
-func (f *flows) collect() {
-	families, _ := f.registry.Gather() // one broken collector hides only itself
-	taken := sample{at: f.now()}
-	for _, family := range families {
-		switch family.GetName() {
-		case "chat_messaging_outcomes_total":
-			for _, m := range family.GetMetric() {
-				n := m.GetCounter().GetValue()
-				taken.in += n
-				for _, label := range m.GetLabel() {
-					switch {
-					case label.GetName() == "outcome" && label.GetValue() == "rejected":
-						taken.rejected += n
-					case label.GetName() == "outcome" && label.GetValue() == "poisoned":
-						taken.poisoned += n
-					}
-				}
-			}
-		case "chat_messaging_events_total":
-			for _, m := range family.GetMetric() {
-				taken.out += m.GetCounter().GetValue()
-			}
+// collect takes one sample. While the database is away nothing is settled, so that
+// counts as nothing.
+func (f *flows) collect(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, flowInterval)
+	defer cancel()
+	var total Status
+	if instances, err := f.db.Instances(limited); err == nil {
+		for _, each := range instances {
+			total.add(newInstance(each))
 		}
+	}
+	var taken PerSecond
+	if total.Rates != nil {
+		taken = *total.Rates
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,45 +73,27 @@ func (f *flows) collect() {
 	}
 }
 
-// flow is one kind of thing that happens: how often now, how often so far, and
-// how that went in the last minutes.
+// flow is one kind of thing that happens: how often now, and how that went in the
+// last minutes, the newest last.
 type flow struct {
 	Name, Meaning string
 	PerSecond     float64
-	Total         float64
 	History       []float64
 }
 
-// read returns the flows, the newest value of a history last.
 func (f *flows) read() []flow {
 	f.mu.Lock()
-	samples := append([]sample(nil), f.samples...)
-	f.mu.Unlock()
+	defer f.mu.Unlock()
 	list := []flow{
 		{Name: "In", Meaning: "deliveries settled"},
 		{Name: "Out", Meaning: "events dispatched"},
-		{Name: "Rejected", Meaning: "senders told why"},
+		{Name: "Rejected", Meaning: "their senders are told why"},
 		{Name: "Poisoned", Meaning: "could not be processed"},
 	}
-	values := []func(sample) float64{
-		func(s sample) float64 { return s.in }, func(s sample) float64 { return s.out },
-		func(s sample) float64 { return s.rejected }, func(s sample) float64 { return s.poisoned },
-	}
-	for i, value := range values {
-		for j := 1; j < len(samples); j++ {
-			took := samples[j].at.Sub(samples[j-1].at).Seconds()
-			if took > 0 {
-				list[i].History = append(list[i].History, (value(samples[j])-value(samples[j-1]))/took)
-			}
-		}
-		if n := len(samples); n > 0 {
-			list[i].Total = value(samples[n-1])
-		}
-		// Five samples, so that the number can be read.
-		if n := min(5, len(list[i].History)); n > 0 {
-			for _, v := range list[i].History[len(list[i].History)-n:] {
-				list[i].PerSecond += v / float64(n)
-			}
+	for _, sample := range f.samples {
+		for i, value := range []float64{sample.In, sample.Dispatched, sample.Rejected, sample.Poisoned} {
+			list[i].History = append(list[i].History, value)
+			list[i].PerSecond = value
 		}
 	}
 	return list

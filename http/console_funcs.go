@@ -13,13 +13,15 @@ import (
 func (k *console) funcs() template.FuncMap {
 	return template.FuncMap{
 		"when":   k.when,
-		"count":  grouped[int64],
-		"whole":  func(v float64) string { return grouped(int64(v)) },
+		"count":  counted,
 		"rate":   perSecond,
 		"spark":  sparkline,
 		"bytes":  byteSize,
 		"plural": plural,
-		"tab":    newTab,
+		"seconds": func(s float64) string {
+			return strings.TrimSuffix(ago(time.Duration(max(s, 5)*float64(time.Second))), " ago")
+		},
+		"tab": newTab,
 
 		"state":    stateClass,
 		"jobclass": jobClass,
@@ -76,9 +78,21 @@ func ago(d time.Duration) string {
 	}
 }
 
+// counted writes a count, which is an int or an int64.
+func counted(n any) string {
+	switch v := n.(type) {
+	case int:
+		return grouped(int64(v))
+	case int64:
+		return grouped(v)
+	default:
+		return fmt.Sprint(n)
+	}
+}
+
 // grouped writes a number with a thin space between the thousands.
-func grouped[T int | int64](n T) string {
-	digits := strconv.FormatInt(int64(n), 10)
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
 	sign := ""
 	if n < 0 {
 		sign, digits = "−", digits[1:]
@@ -113,17 +127,10 @@ func byteSize(n int) string {
 }
 
 func plural(n any, one, many string) string {
-	var count int64
-	switch v := n.(type) {
-	case int:
-		count = int64(v)
-	case int64:
-		count = v
+	if text := counted(n); text != "1" {
+		return text + " " + many
 	}
-	if count == 1 {
-		return "1 " + one
-	}
-	return grouped(count) + " " + many
+	return "1 " + one
 }
 
 const sparkWidth, sparkHeight = 180, 36
@@ -136,7 +143,7 @@ func sparkline(values []float64) template.HTML {
 		top = math.Max(top, v)
 	}
 	var points strings.Builder
-	const step = float64(sparkWidth) / (flowsKept - 2)
+	const step = float64(sparkWidth) / (flowsKept - 1)
 	start := sparkWidth - step*float64(len(values)-1)
 	for i, v := range values {
 		fmt.Fprintf(&points, "%.1f,%.1f ", start+float64(i)*step, 1+(sparkHeight-2)*(1-v/top))

@@ -14,6 +14,8 @@ func (s *Server) consoleRoutes() []adminRoute {
 	return []adminRoute{
 		{http.MethodGet, "/console", "console_overview", RoleViewer, s.showOverview},
 		{http.MethodGet, "/console/live", "console_overview_live", RoleViewer, s.streamOverview},
+		{http.MethodPost, "/console/consumption/pause", "console_pause", RoleOperator, s.changeConsumption},
+		{http.MethodPost, "/console/consumption/resume", "console_resume", RoleOperator, s.changeConsumption},
 		{http.MethodGet, "/console/poisoned", "console_poisoned", RoleViewer, s.showPoisoned},
 		{http.MethodGet, "/console/poisoned/live", "console_poisoned_live", RoleViewer, s.streamPoisoned},
 		{http.MethodPost, "/console/poisoned/filter", "console_poisoned_filter", RoleViewer, s.findPoisoned},
