@@ -14,6 +14,7 @@ import (
 
 	"chat-messaging/handlers"
 	rest "chat-messaging/http"
+	"chat-messaging/queries"
 )
 
 const (
@@ -29,6 +30,7 @@ func operated(c *rest.Config) {
 	}
 	c.RoleClaim = "role"
 	c.InputQueue = "q"
+	c.EventID = func(*queries.Message) string { return testEvent }
 	c.Queues = func(context.Context) (input, poison rest.Queue, err error) {
 		return rest.Queue{Name: "q", Messages: 3, Consumers: 1}, rest.Queue{Name: "q.poison"}, nil
 	}

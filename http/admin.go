@@ -25,6 +25,8 @@ func (s *Server) adminRoutes() []adminRoute {
 		{http.MethodGet, "/admin/status", "admin_status", RoleViewer, s.getStatus},
 		{http.MethodGet, "/admin/consumption", "admin_consumption", RoleViewer, s.getConsumption},
 		{http.MethodPut, "/admin/consumption", "set_consumption", RoleOperator, s.putConsumption},
+		{http.MethodGet, "/admin/messages", "admin_messages", RoleViewer, s.findMessages},
+		{http.MethodGet, "/admin/messages/{chat:[0-9]{1,19}}-{seq:[0-9]{1,19}}", "admin_message", RoleViewer, s.showMessage},
 	}
 }
 

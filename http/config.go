@@ -70,6 +70,9 @@ type Config struct {
 	// Settings and Versions are what the console shows of this process. They must
 	// hold no secret. Default: none.
 	Settings, Versions []Setting
+	// EventID is the id of a stored message's event. Required where there are
+	// operators.
+	EventID func(*queries.Message) string
 	// Now is the clock for tokens. Default time.Now.
 	Now func() time.Time
 
@@ -184,6 +187,9 @@ func (c *Config) validateOperators(fault func(format string, args ...any)) {
 		}
 		if c.Inspect == nil {
 			fault("Inspect is missing")
+		}
+		if c.EventID == nil {
+			fault("EventID is missing")
 		}
 	}
 	names, secrets := map[string]bool{}, map[string]bool{}

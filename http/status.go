@@ -124,8 +124,8 @@ type Instance struct {
 // name is how people are told of an instance.
 func (i Instance) name() string { return fmt.Sprintf("%s/%d", i.Host, i.PID) }
 
-// lostAfter is how long an instance may be silent: a few of its heartbeats.
-const lostAfter = 10 * time.Second
+// LostAfter is how long an instance may be silent: a few of its heartbeats.
+const LostAfter = 10 * time.Second
 
 // ReadStatus asks everywhere at once, and judges what it hears. It never fails:
 // a service whose database is away has a status too.
@@ -198,7 +198,7 @@ func newInstance(from queries.Instance) Instance {
 	r := from.Report
 	i := Instance{
 		ID: from.ID.String(), Host: r.Host, PID: r.PID, Version: r.Version, Commit: r.Commit, Components: r.Components,
-		StartedAt: from.StartedAt, SilentSeconds: max(0, from.Silent.Seconds()), Lost: from.Silent > lostAfter,
+		StartedAt: from.StartedAt, SilentSeconds: max(0, from.Silent.Seconds()), Lost: from.Silent > LostAfter,
 		Consumer: r.Consumer, Relay: r.Relay, InHand: r.InHand, Window: r.Window, Problems: r.Problems, batchLimit: r.BatchLimit,
 	}
 	if i.Components == nil {

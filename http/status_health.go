@@ -67,7 +67,7 @@ func (s *Status) judgeInstances() {
 	}
 	switch {
 	case alive == 0:
-		s.reason("no instance has been heard of in the last %s", lostAfter)
+		s.reason("no instance has been heard of in the last %s", LostAfter)
 		return
 	case paused && consuming > 0:
 		s.note("%d of %d consumers do not know of the pause yet", consuming, consuming+obeying)

@@ -96,6 +96,7 @@ func (a *App) httpConfig(registry *prometheus.Registry, policy http.Policy) http
 		RoleClaim:      cfg.ConsoleRoleClaim,
 		InputQueue:     cfg.DatabaseQueueName,
 		Queues:         cfg.queues(a.inspect),
+		EventID:        eventID,
 		Inspect:        cfg.inspector(),
 		Settings:       cfg.Redacted(),
 		Versions:       readBuild().settings(),

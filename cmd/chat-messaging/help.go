@@ -32,6 +32,7 @@ Exit codes:
   0  done
   1  failed
   2  called in a wrong way
+  3  nothing found
 `
 
 // usageTemplate is cobra's with the pointless line "[flags]" left out for a

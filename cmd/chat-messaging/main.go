@@ -24,7 +24,12 @@ const (
 	exitOK     = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitNothing: what was asked for does not exist.
+	exitNothing = 3
 )
+
+// errNothingFound makes the program exit with exitNothing.
+var errNothingFound = errors.New("nothing found")
 
 // gcPercent lets the heap grow to three times what lives before it is collected.
 // The service has little that lives and makes a lot of garbage, so half of the
@@ -68,6 +73,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.As(err, &usage) || !started() {
 		_, _ = fmt.Fprintf(stderr, "Run \"%s --help\" for usage.\n", cmd.CommandPath())
 		return exitUsage
+	}
+	if errors.Is(err, errNothingFound) {
+		return exitNothing
 	}
 	return exitFailed
 }

@@ -18,11 +18,12 @@ const (
 
 // verbs is every command. A new one is a function that returns it and a word
 // in this list.
-func verbs(load settings) []*cobra.Command {
+func verbs(load settings, environ []string) []*cobra.Command {
 	return slices.Concat(
 		in(groupService, newServe(load), newMigrate(load)),
 		in(groupTry, newDemo(load), newChat(load), newSend(load), newWatch(load), newToken(load)),
-		in(groupOperate, newHealthcheck(load), newVersion()),
+		in(groupOperate, newStatus(load, environ), newPause(load), newResume(load), newMessages(load),
+			newHealthcheck(load), newVersion()),
 	)
 }
 
@@ -64,7 +65,7 @@ func newRoot(environ []string) (root *cobra.Command, started func() bool) {
 		&cobra.Group{ID: groupTry, Title: "Try it:"},
 		&cobra.Group{ID: groupOperate, Title: "Operate:"},
 	)
-	root.AddCommand(verbs(load)...)
+	root.AddCommand(verbs(load, environ)...)
 	root.SetHelpCommand(newHelp())
 	root.SetHelpCommandGroupID(groupOperate)
 	root.SetCompletionCommandGroupID(groupOperate)
