@@ -48,10 +48,36 @@ type Ticket struct {
 	entry    *entry
 }
 
-// entry is a message that waits for its batch.
+// entry is a message that waits for its batch, with the members that it carries
+// or, if it carries none, itself as the only one.
 type entry struct {
 	msg     *message.Message
+	members []*message.Message
+	errs    []error // the verdict of each member
+	single  bool
+	self    [1]*message.Message
 	verdict chan error
+}
+
+// of makes the entry one for the message.
+func (e *entry) of(msg *message.Message) {
+	e.msg, e.members = msg, GroupFrom(msg.Context())
+	if e.single = e.members == nil; e.single {
+		e.self[0] = msg
+		e.members = e.self[:]
+	}
+	e.errs = append(e.errs[:0], make([]error, len(e.members))...)
+}
+
+// settle tells the waiting goroutine what became of the members.
+func (e *entry) settle() {
+	e.verdict <- verdict(e.errs, e.single)
+}
+
+// forget drops what the entry must not keep alive until it is used again.
+func (e *entry) forget() {
+	clear(e.errs)
+	e.msg, e.members, e.self[0] = nil, nil, nil
 }
 
 // Issue hands out the place behind everybody who has come so far.
@@ -97,14 +123,20 @@ func (t *Ticket) settle(state ticketState, e *entry) bool {
 	return true
 }
 
-// take appends to run the entries at the front that are ready, up to limit in
-// all, and never waits.
-func (a *Arrivals) take(run []*entry, limit int) []*entry {
+// take appends to run the entries at the front that are ready, of up to room
+// members together but at least one, and never waits. It returns how much room
+// is left; none once the next entry did not fit.
+func (a *Arrivals) take(run []*entry, room int) ([]*entry, int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.front != nil && a.front.state != pending && len(run) < limit {
-		if a.front.state == joined {
-			run = append(run, a.front.entry)
+	for a.front != nil && a.front.state != pending && room > 0 {
+		if e := a.front.entry; a.front.state == joined {
+			if len(e.members) > room && len(run) > 0 {
+				room = 0
+				break
+			}
+			run = append(run, e)
+			room = max(room-len(e.members), 0)
 		}
 		a.front = a.front.next
 	}
@@ -117,7 +149,7 @@ func (a *Arrivals) take(run []*entry, limit int) []*entry {
 		default:
 		}
 	}
-	return run
+	return run, room
 }
 
 type ticketKey struct{}

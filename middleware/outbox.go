@@ -106,6 +106,13 @@ type Outbox struct {
 	quit    chan struct{}
 	done    chan struct{}
 	pool    sync.Pool
+	places  []place // of the batch at hand; the worker's own
+}
+
+// place is a message in a batch, and where its verdict goes.
+type place struct {
+	msg *message.Message
+	err *error
 }
 
 // NewOutbox checks the configuration. The outbox starts when its Middleware is
@@ -143,7 +150,7 @@ func (o *Outbox) wait(msg *message.Message) error {
 		ticket = o.cfg.Arrivals.Issue()
 	}
 	e, _ := o.pool.Get().(*entry)
-	e.msg = msg
+	e.of(msg)
 	if !ticket.join(e) {
 		// The subscriber gave the message up before it got here.
 		if err := context.Cause(msg.Context()); err != nil {
@@ -153,7 +160,7 @@ func (o *Outbox) wait(msg *message.Message) error {
 	}
 	select {
 	case err := <-e.verdict:
-		e.msg = nil
+		e.forget()
 		o.pool.Put(e)
 		return err
 	case <-o.done:
@@ -187,9 +194,10 @@ func (o *Outbox) work(run message.HandlerFunc) {
 			return
 		case <-o.cfg.Arrivals.ready:
 		}
-		entries = o.cfg.Arrivals.take(entries[:0], o.cfg.MaxBatch)
-		if o.cfg.Linger > 0 && len(entries) > 0 && len(entries) < o.cfg.MaxBatch {
-			entries = o.linger(entries)
+		var room int
+		entries, room = o.cfg.Arrivals.take(entries[:0], o.cfg.MaxBatch)
+		if o.cfg.Linger > 0 && len(entries) > 0 && room > 0 {
+			entries = o.linger(entries, room)
 		}
 		o.process(run, entries)
 		clear(entries)
@@ -197,35 +205,51 @@ func (o *Outbox) work(run message.HandlerFunc) {
 }
 
 // linger waits for a batch to fill.
-func (o *Outbox) linger(entries []*entry) []*entry {
+func (o *Outbox) linger(entries []*entry, room int) []*entry {
 	timer := time.NewTimer(o.cfg.Linger)
 	defer timer.Stop()
-	for len(entries) < o.cfg.MaxBatch {
+	for room > 0 {
 		select {
 		case <-timer.C:
 			return entries
 		case <-o.quit:
 			return entries
 		case <-o.cfg.Arrivals.ready:
-			entries = o.cfg.Arrivals.take(entries, o.cfg.MaxBatch)
+			entries, room = o.cfg.Arrivals.take(entries, room)
 		}
 	}
 	return entries
 }
 
-// process settles every entry. One message must not fail its batch: where one
-// is to blame the batch is halved, in order, until that one is alone.
+// process settles every entry.
 func (o *Outbox) process(run message.HandlerFunc, entries []*entry) {
-	live := entries[:0:0]
+	o.places = o.places[:0]
 	for _, e := range entries {
+		for i, msg := range e.members {
+			o.places = append(o.places, place{msg, &e.errs[i]})
+		}
+	}
+	o.decide(run, o.places)
+	clear(o.places)
+	for _, e := range entries {
+		e.settle()
+	}
+}
+
+// decide brings every message to its verdict. One message must not fail its
+// batch: where one is to blame the batch is halved, in order, until that one is
+// alone.
+func (o *Outbox) decide(run message.HandlerFunc, places []place) {
+	live := make([]place, 0, len(places))
+	for _, p := range places {
 		// A message whose channel is gone is on its way to somebody else. Those
 		// behind it on the same channel are too, so what is processed of a
 		// channel is always a prefix of what it delivered.
-		if err := e.msg.Context().Err(); err != nil {
-			e.verdict <- context.Cause(e.msg.Context())
+		if err := p.msg.Context().Err(); err != nil {
+			*p.err = context.Cause(p.msg.Context())
 			continue
 		}
-		live = append(live, e)
+		live = append(live, p)
 	}
 	if len(live) == 0 {
 		return
@@ -233,40 +257,40 @@ func (o *Outbox) process(run message.HandlerFunc, entries []*entry) {
 	batch, err := o.attempt(run, live)
 	switch {
 	case err == nil:
-		for i, e := range live {
-			e.verdict <- batch.verdicts[i]
+		for i, p := range live {
+			*p.err = batch.verdicts[i]
 		}
 	case !o.cfg.Isolate(err):
-		for _, e := range live {
-			e.verdict <- err
+		for _, p := range live {
+			*p.err = err
 		}
 	case len(live) > 1:
 		half := len(live) / 2
-		o.process(run, live[:half])
-		o.process(run, live[half:])
+		o.decide(run, live[:half])
+		o.decide(run, live[half:])
 	default:
-		live[0].verdict <- o.cfg.Condemn(err)
+		*live[0].err = o.cfg.Condemn(err)
 	}
 }
 
-// attempt runs the inner ring once over the entries. An error that blames a
+// attempt runs the inner ring once over the messages. An error that blames a
 // single message is only believed while the database answers a probe: before
 // that it is tried again.
-func (o *Outbox) attempt(run message.HandlerFunc, entries []*entry) (*Batch, error) {
-	batch := &Batch{Messages: make([]*message.Message, len(entries))}
-	for i, e := range entries {
-		batch.Messages[i] = e.msg
+func (o *Outbox) attempt(run message.HandlerFunc, places []place) (*Batch, error) {
+	batch := &Batch{Messages: make([]*message.Message, len(places))}
+	for i, p := range places {
+		batch.Messages[i] = p.msg
 	}
 	// The youngest message lives longest: while its channel is open there is
 	// somebody to acknowledge to, and so a reason to go on trying.
-	live := entries[len(entries)-1].msg.Context()
+	live := places[len(places)-1].msg.Context()
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 50*time.Millisecond, 5*time.Second
 	for {
 		carrier := message.NewMessage("", nil)
 		carrier.SetContext(withBatch(live, batch))
 		_, err := run(carrier)
-		if err == nil || !o.cfg.Isolate(err) || len(entries) > 1 || o.healthy(live) {
+		if err == nil || !o.cfg.Isolate(err) || len(places) > 1 || o.healthy(live) {
 			return batch, err
 		}
 		if err := sleep(live, pauses.NextBackOff()); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -43,12 +44,35 @@ func Poison(cfg PoisonConfig) (message.HandlerMiddleware, error) {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) {
 			produced, err := next(msg)
+			if verdicts, ok := errors.AsType[Verdicts](err); ok {
+				return nil, cfg.parkMembers(GroupFrom(msg.Context()), verdicts)
+			}
 			if err == nil || !cfg.Permanent(err) {
 				return produced, err
 			}
 			return nil, cfg.park(msg, err)
 		}
 	}, nil
+}
+
+// parkMembers parks those members of a group that are to be parked, at the same
+// time. If a verdict is none that parking could settle, all of them come again,
+// and none is parked twice for it.
+func (c *PoisonConfig) parkMembers(members []*message.Message, verdicts Verdicts) error {
+	for _, err := range verdicts {
+		if err != nil && !c.Permanent(err) {
+			return verdicts
+		}
+	}
+	failures := make([]error, len(verdicts))
+	var parking sync.WaitGroup
+	for i, err := range verdicts {
+		if err != nil {
+			parking.Go(func() { failures[i] = c.park(members[i], err) })
+		}
+	}
+	parking.Wait()
+	return errors.Join(failures...)
 }
 
 func (c *PoisonConfig) park(msg *message.Message, reason error) error {

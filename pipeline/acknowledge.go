@@ -132,8 +132,10 @@ func (w *window) release(s slot) {
 		s.delivery.ticket.Leave()
 	}
 	s.delivery.settle()
-	w.cfg.Connection.intake.settle(len(s.delivery.delivery.Body))
-	<-w.inFlight
+	w.cfg.Connection.intake.settle(s.bytes)
+	for range s.size {
+		<-w.inFlight
+	}
 }
 
 // abandon gives up the slots that are left, so that nobody waits for their

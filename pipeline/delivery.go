@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"chat-messaging/middleware"
@@ -15,15 +16,21 @@ import (
 // price of one allocation, and is registered with the window's context only if
 // somebody waits for the end: of a thousand messages nobody does.
 type deliveryContext struct {
-	window   context.Context //nolint:containedctx // it is a context
-	delivery *amqp.Delivery
-	received time.Time
-	ticket   *middleware.Ticket
+	arrival
+	window  context.Context //nolint:containedctx // it is a context
+	ticket  *middleware.Ticket
+	members []*message.Message // of a message that carries a group
 
 	mu      sync.Mutex
 	own     context.Context //nolint:containedctx // made by the first Done
 	cancel  context.CancelFunc
 	settled bool
+}
+
+// arrival is a delivery and when it came.
+type arrival struct {
+	delivery *amqp.Delivery // nil for a group, whose members have their own
+	received time.Time
 }
 
 type deliveryKey struct{}
@@ -71,9 +78,11 @@ func (c *deliveryContext) Err() error {
 func (c *deliveryContext) Value(key any) any {
 	switch key {
 	case deliveryKey{}:
-		return c
+		return &c.arrival
 	case middleware.TicketKey():
 		return c.ticket
+	case middleware.GroupKey():
+		return c.members
 	}
 	c.mu.Lock()
 	inner := c.own
@@ -88,16 +97,16 @@ func (c *deliveryContext) Value(key any) any {
 // and headers untouched, and nil for a message that did not come from a
 // Subscriber. It must not be acknowledged: the subscriber does that.
 func DeliveryFrom(ctx context.Context) *amqp.Delivery {
-	if c, ok := ctx.Value(deliveryKey{}).(*deliveryContext); ok {
-		return c.delivery
+	if a, ok := ctx.Value(deliveryKey{}).(*arrival); ok {
+		return a.delivery
 	}
 	return nil
 }
 
 // receivedAt returns when the message's delivery arrived here.
 func receivedAt(ctx context.Context) time.Time {
-	if c, ok := ctx.Value(deliveryKey{}).(*deliveryContext); ok {
-		return c.received
+	if a, ok := ctx.Value(deliveryKey{}).(*arrival); ok {
+		return a.received
 	}
 	return time.Now()
 }

@@ -76,21 +76,36 @@ func (Marshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 // Unmarshal implements wamqp.Marshaler. It never returns an error. A delivery
 // without a message id gets one that is unique within its channel.
 func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
-	id := d.MessageId
-	if id == "" {
-		id = "delivery-" + strconv.FormatUint(d.DeliveryTag, 10)
+	msg := message.NewMessage(idOf(&d), d.Body)
+	if described := metadataOf(&d); described != nil {
+		msg.Metadata = described
 	}
-	msg := message.NewMessage(id, d.Body)
+	return msg, nil
+}
+
+func idOf(d *amqp.Delivery) string {
+	if d.MessageId != "" {
+		return d.MessageId
+	}
+	return "delivery-" + strconv.FormatUint(d.DeliveryTag, 10)
+}
+
+// metadataOf is nil for a delivery that has nothing to say.
+func metadataOf(d *amqp.Delivery) message.Metadata {
+	if len(d.Headers) == 0 && d.Type == "" && d.Timestamp.IsZero() {
+		return nil
+	}
+	metadata := make(message.Metadata, len(d.Headers)+2)
 	for key, value := range d.Headers {
 		if s, ok := value.(string); ok {
-			msg.Metadata.Set(key, s)
+			metadata[key] = s
 		}
 	}
 	if d.Type != "" {
-		msg.Metadata.Set(handlers.MetadataType, d.Type)
+		metadata[handlers.MetadataType] = d.Type
 	}
 	if !d.Timestamp.IsZero() {
-		msg.Metadata.Set(handlers.MetadataTimestamp, d.Timestamp.UTC().Format(time.RFC3339Nano))
+		metadata[handlers.MetadataTimestamp] = d.Timestamp.UTC().Format(time.RFC3339Nano)
 	}
-	return msg, nil
+	return metadata
 }

@@ -130,6 +130,7 @@ func New(cfg Config) (*Pipeline, error) {
 	if p.subscriber, err = NewSubscriber(SubscriberConfig{
 		Connection: cfg.Consume,
 		Prefetch:   cfg.Prefetch,
+		Group:      groupSize(&cfg),
 		Arrivals:   arrivals,
 		Prepare:    p.prepare,
 		Exclusive:  true,
@@ -157,6 +158,17 @@ func New(cfg Config) (*Pipeline, error) {
 		return nil, err
 	}
 	return p, p.route()
+}
+
+// groupSize is maxGroup, less where the window or a batch is smaller.
+func groupSize(cfg *Config) int {
+	size := maxGroup
+	for _, bound := range []int{cfg.Prefetch, cfg.BatchSize} {
+		if bound > 0 {
+			size = min(size, bound)
+		}
+	}
+	return size
 }
 
 // route builds the router around the chain.

@@ -34,6 +34,11 @@ type SubscriberConfig struct {
 	// With 1 a handler sees the messages strictly one after the other, which is
 	// what a consumer needs whose handler does not know of tickets.
 	InFlight int
+	// Group is how many deliveries may be handed out as one message, which then
+	// carries them (see middleware.GroupFrom), if they have arrived already; no
+	// delivery waits for another. For handlers that know of groups. Default 1:
+	// each is a message of its own.
+	Group int
 	// Marshaler reads deliveries. Default Marshaler{}.
 	Marshaler wamqp.Marshaler
 	// Arrivals issues the tickets that messages carry. Default: no tickets.
@@ -75,6 +80,9 @@ func (c *SubscriberConfig) setDefaults() {
 	if c.InFlight == 0 {
 		c.InFlight = c.Prefetch
 	}
+	if c.Group == 0 {
+		c.Group = 1
+	}
 	if c.Marshaler == nil {
 		c.Marshaler = Marshaler{}
 	}
@@ -108,6 +116,12 @@ func (c *SubscriberConfig) validate() error {
 	}
 	if c.InFlight < 1 || c.InFlight > c.Prefetch {
 		errs = append(errs, fmt.Errorf("InFlight is %d and must be from 1 to Prefetch", c.InFlight))
+	}
+	if c.Group < 1 || c.Group > c.Prefetch {
+		errs = append(errs, fmt.Errorf("Group is %d and must be from 1 to Prefetch", c.Group))
+	}
+	if _, ours := c.Marshaler.(Marshaler); c.Group > 1 && !ours {
+		errs = append(errs, errors.New("a Group needs the default Marshaler"))
 	}
 	if c.Exclusive && c.Lock == nil {
 		errs = append(errs, errors.New("Lock is required for an exclusive subscriber"))

@@ -8,8 +8,6 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
-
-	"chat-messaging/middleware/failpoint"
 )
 
 // State is what a subscription is doing.
@@ -49,13 +47,17 @@ type window struct {
 	closed   <-chan *amqp.Error // the channel's end
 	slots    chan slot          // handed out and not acknowledged, in arrival order
 	inFlight chan struct{}      // one token for each message handed out
+	arrived  []amqp.Delivery    // those that are being handed out; the pump's own
 	progress bool               // something was acknowledged
 }
 
-// slot is a delivery's place in the window.
+// slot is the place in the window of a message, and so of all deliveries that it
+// carries.
 type slot struct {
 	msg      *message.Message
-	tag      uint64
+	tag      uint64 // of the last delivery
+	size     int    // how many there are
+	bytes    int    // of all their bodies
 	delivery *deliveryContext
 }
 
@@ -222,7 +224,7 @@ func (w *window) pump(begin context.Context, deliveries <-chan amqp.Delivery, lo
 			if d.Acknowledger == nil {
 				continue
 			}
-			if err := w.handOut(begin, d); err != nil {
+			if err := w.handOut(begin, d, deliveries); err != nil {
 				return err
 			}
 		case reason := <-w.rewind:
@@ -242,10 +244,11 @@ func (w *window) pump(begin context.Context, deliveries <-chan amqp.Delivery, lo
 	}
 }
 
-// handOut gives one message to the subscription's reader, in its turn. After an
-// error nothing may be handed out any more: an acknowledgement of a later message
-// would cover the one that was not.
-func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
+// handOut gives one message to the subscription's reader, in its turn: the
+// delivery, or a group of it and others that have arrived already. After an error
+// nothing may be handed out any more: an acknowledgement of a later message would
+// cover the one that was not.
+func (w *window) handOut(begin context.Context, d amqp.Delivery, deliveries <-chan amqp.Delivery) error {
 	select {
 	case w.inFlight <- struct{}{}:
 	case <-w.closed:
@@ -259,22 +262,12 @@ func (w *window) handOut(begin context.Context, d amqp.Delivery) error {
 	case <-begin.Done():
 		return errDrained
 	}
-	failpoint.Hit(failpoint.AfterDeliver)
-	if failpoint.Mutated(failpoint.AckBeforeCommit) {
-		_ = d.Ack(false)
-	}
-	msg, err := w.cfg.Marshaler.Unmarshal(d)
+	msg, place, err := w.admit(d, deliveries)
 	if err != nil {
 		return fmt.Errorf("reading a delivery: %w", err)
 	}
-	dc := &deliveryContext{window: w.ctx, delivery: &d, received: time.Now()}
-	if w.cfg.Arrivals != nil {
-		dc.ticket = w.cfg.Arrivals.Issue()
-	}
-	msg.SetContext(dc)
-	w.cfg.Connection.intake.take(len(d.Body))
 	// The slot first: once the message is out it may be settled at any time.
-	w.slots <- slot{msg: msg, tag: d.DeliveryTag, delivery: dc}
+	w.slots <- place
 	select {
 	case w.out <- msg:
 		return nil
