@@ -59,12 +59,19 @@ func marshalDelivered(d *MessageDelivered) (*message.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshaling a delivered message: %w", err)
 	}
-	msg := message.NewMessage(d.EventID(), payload)
-	msg.Metadata[MetadataType] = NameMessageDelivered
-	msg.Metadata[MetadataTimestamp] = e.DeliveredAt
-	msg.Metadata[MetadataChatID] = e.ChatID.text
-	msg.Metadata[MetadataUserID] = strconv.FormatInt(d.RecipientID, 10)
-	return msg, nil
+	return outgoing(d.EventID(), payload, message.Metadata{
+		MetadataType:      NameMessageDelivered,
+		MetadataTimestamp: e.DeliveredAt,
+		MetadataChatID:    e.ChatID.text,
+		MetadataUserID:    strconv.FormatInt(d.RecipientID, 10),
+	}), nil
+}
+
+// outgoing makes a message that is only ever published. It lacks the channels of
+// message.NewMessage, which only a consumer's messages need: for an event of
+// every message they would be a good part of the handlers' garbage.
+func outgoing(id string, payload []byte, metadata message.Metadata) *message.Message {
+	return &message.Message{UUID: id, Metadata: metadata, Payload: payload}
 }
 
 func marshalRejected(r *MessageRejected) (*message.Message, error) {
@@ -76,10 +83,11 @@ func marshalRejected(r *MessageRejected) (*message.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("marshaling a rejected message: %w", err)
 	}
-	msg := message.NewMessage(r.id, payload)
-	msg.Metadata[MetadataType] = NameMessageRejected
-	msg.Metadata[MetadataTimestamp] = e.DeliveredAt
-	msg.Metadata[MetadataUserID] = strconv.FormatInt(r.SenderID, 10)
+	msg := outgoing(r.id, payload, message.Metadata{
+		MetadataType:      NameMessageRejected,
+		MetadataTimestamp: e.DeliveredAt,
+		MetadataUserID:    strconv.FormatInt(r.SenderID, 10),
+	})
 	if _, ok := r.ChatKey(); ok {
 		msg.Metadata[MetadataChatID] = r.ChatID
 	}

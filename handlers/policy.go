@@ -2,6 +2,7 @@ package handlers
 
 import (
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -21,6 +22,9 @@ var defaultPolicy []byte
 // what it is told, and looks nothing up. It is safe for concurrent use.
 type Policy struct {
 	policies policyList
+	// byAction are those of the policies that can have a say about an action; the
+	// others are about another one only.
+	byAction map[string]policyList
 	// inChat are the parents of a member: the entity of the chat in question,
 	// which needs no id of its own.
 	inChat cedar.EntityUIDSet
@@ -61,6 +65,14 @@ func NewPolicy(text []byte) (*Policy, error) {
 	if len(faults) > 0 {
 		return nil, fmt.Errorf("parsing policies: %w", errors.Join(faults...))
 	}
+	p.byAction = map[string]policyList{}
+	for _, action := range []string{ActionSend, "read", "create_chat", actionUpdateProfile} {
+		concerned, err := p.policies.about(action)
+		if err != nil {
+			return nil, fmt.Errorf("parsing policies: %w", err)
+		}
+		p.byAction[action] = concerned
+	}
 	return p, nil
 }
 
@@ -83,7 +95,11 @@ func (p *Policy) Decide(action string, user int64, members []int64, other int64)
 		request.Resource = userUID(other)
 		known.other, known.otherInChat = request.Resource, slices.Contains(members, other)
 	}
-	decision, diagnostic := cedar.Authorize(p.policies, &known, request)
+	policies, ok := p.byAction[action]
+	if !ok {
+		policies = p.policies
+	}
+	decision, diagnostic := cedar.Authorize(policies, &known, request)
 	switch {
 	case len(diagnostic.Errors) > 0:
 		return false, string(diagnostic.Errors[0].PolicyID)
@@ -131,6 +147,35 @@ type policyList []namedPolicy
 type namedPolicy struct {
 	id     cedar.PolicyID
 	policy *cedar.Policy
+}
+
+// about leaves out the policies whose scope names another action: evaluating them
+// would only find that out, for every message.
+func (l policyList) about(action string) (policyList, error) {
+	var concerned policyList
+	for _, p := range l {
+		text, err := p.policy.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("reading the scope of policy %q: %w", p.id, err)
+		}
+		var scope struct {
+			Action struct {
+				Op     string `json:"op"`
+				Entity struct {
+					Type string `json:"type"`
+					ID   string `json:"id"`
+				} `json:"entity"`
+			} `json:"action"`
+		}
+		if err := json.Unmarshal(text, &scope); err != nil {
+			return nil, fmt.Errorf("reading the scope of policy %q: %w", p.id, err)
+		}
+		named := scope.Action
+		if named.Op != "==" || named.Entity.Type == "Action" && named.Entity.ID == action {
+			concerned = append(concerned, p)
+		}
+	}
+	return concerned, nil
 }
 
 // All implements cedar.PolicyIterator.

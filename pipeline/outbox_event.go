@@ -37,7 +37,9 @@ func rowFrom(msg *message.Message) *queries.OutboxRow {
 
 // toMessage makes the event of a row into a message for the delivery publisher.
 func toMessage(row *queries.OutboxRow) *message.Message {
-	msg := message.NewMessage(row.EventID.String(), row.Payload)
+	// Without the channels of message.NewMessage: what is published here is never
+	// acknowledged as a message.
+	msg := &message.Message{UUID: row.EventID.String(), Payload: row.Payload}
 	msg.SetContext(&rowContext{Context: context.Background(), row: row})
 	return msg
 }

@@ -1,8 +1,12 @@
 package queries
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -93,9 +97,13 @@ func (o *Outbox) Close() {
 
 // The lower bound keeps the read away from rows that are deleted but not yet
 // vacuumed, of which an open transaction elsewhere can leave a great many.
+//
+// A row comes as one value, in the order in which decodeOutboxRow takes it apart:
+// as columns it would cost the driver a dozen allocations, for every event.
 const readOutboxStatement = `
-SELECT id, event_id, COALESCE(chat_id, 0) AS chat_id, user_id,
-       (extract(epoch FROM created_at) * 1000000)::int8 AS created_us, name, payload
+SELECT int8send(id) || uuid_send(event_id) || int8send(COALESCE(chat_id, 0)) || int8send(user_id)
+       || int8send((extract(epoch FROM created_at) * 1000000)::int8)
+       || int4send(octet_length(name)) || convert_to(name, 'UTF8') || convert_to(payload, 'UTF8') AS row
 FROM outbox
 WHERE id > $1
 ORDER BY id
@@ -113,19 +121,47 @@ func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow,
 	}
 	defer func() { _ = rows.Close() }()
 	var out []OutboxRow
+	var encoded sql.RawBytes
+	var names []string
 	for rows.Next() {
-		var r OutboxRow
-		var createdMicros int64
-		if err := rows.Scan(&r.ID, &r.EventID, &r.ChatID, &r.UserID, &createdMicros, &r.Name, &r.Payload); err != nil {
+		if err := rows.Scan(&encoded); err != nil {
 			return nil, fmt.Errorf("reading the outbox: %w", err)
 		}
-		r.CreatedAt = time.UnixMicro(createdMicros).UTC()
+		var r OutboxRow
+		if r, names, err = decodeOutboxRow(encoded, names); err != nil {
+			return nil, fmt.Errorf("reading the outbox: %w", err)
+		}
 		out = append(out, r)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("reading the outbox: %w", err)
 	}
 	return out, nil
+}
+
+// decodeOutboxRow reads what readOutboxStatement made of a row. names are those
+// met so far: there are two, so rows share them.
+func decodeOutboxRow(b []byte, names []string) (OutboxRow, []string, error) {
+	const fixed = 8 + 16 + 8 + 8 + 8 + 4
+	if len(b) < fixed {
+		return OutboxRow{}, names, fmt.Errorf("a row of %d bytes is too short", len(b))
+	}
+	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) } //nolint:gosec // as Postgres wrote it
+	r := OutboxRow{
+		ID: number(0), EventID: uuid.UUID(b[8:24]), ChatID: number(24), UserID: number(32),
+		CreatedAt: time.UnixMicro(number(40)).UTC(),
+	}
+	length := int(binary.BigEndian.Uint32(b[48:]))
+	if length > len(b)-fixed {
+		return OutboxRow{}, names, fmt.Errorf("a name of %d bytes in a row of %d", length, len(b))
+	}
+	name := b[fixed : fixed+length]
+	i := slices.IndexFunc(names, func(known string) bool { return known == string(name) })
+	if i < 0 {
+		i, names = len(names), append(names, string(name))
+	}
+	r.Name, r.Payload = names[i], bytes.Clone(b[fixed+length:])
+	return r, names, nil
 }
 
 const deleteOutboxStatement = `DELETE FROM outbox WHERE id = ANY ($1::int8[])`
