@@ -7,7 +7,8 @@
 //	   │                              in order, many at once; intake.go stops reading
 //	   │                              where they are huge
 //	   ▼
-//	Watermill router                  a goroutine a message
+//	Watermill router                  a goroutine a message, which carries what has
+//	   │                              arrived together: gather.go, middleware/group.go
 //	   │   chain.go                   what stands around it, and why in that order:
 //	   │     per delivery             observe → poison → outbox: wait for the verdict
 //	   │     per batch                retry → recover → transaction

@@ -131,7 +131,7 @@ func (c *SubscriberConfig) validate() error {
 
 // Subscriber consumes a queue through a window of deliveries:
 //
-//	broker ══▶ window, up to Prefetch ══▶ router, a goroutine a message
+//	broker ══▶ window, up to Prefetch ══▶ router, a goroutine a message or group
 //	              │ FIFO of slots             │ Ack / Nack
 //	              ▼                           ▼
 //	       acknowledge the longest run of settled messages, several at once
