@@ -37,13 +37,11 @@ func (s *Server) findMessages(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.databaseContext(r)
 	defer cancel()
-	messages, err := s.lookup().Find(ctx, q, reader)
+	found, err := s.lookup().Find(ctx, q, reader)
 	if err != nil {
 		return err
 	}
-	return respondAdmin(w, http.StatusOK, struct {
-		Messages []FoundMessage `json:"messages"`
-	}{messages})
+	return respondAdmin(w, http.StatusOK, found)
 }
 
 // showMessage answers with a message's path.

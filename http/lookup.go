@@ -57,6 +57,21 @@ type FoundMessage struct {
 	Body *string `json:"body"`
 }
 
+// FoundPoisoned is a message that is not stored because it was poisoned.
+type FoundPoisoned struct {
+	ID       int64               `json:"id"`
+	State    queries.PoisonState `json:"state"`
+	Reason   string              `json:"reason"`
+	Stage    string              `json:"stage"`
+	LastSeen time.Time           `json:"last_seen"`
+}
+
+// Found is all that is known of what a query names.
+type Found struct {
+	Messages []FoundMessage  `json:"messages"`
+	Poisoned []FoundPoisoned `json:"poisoned"`
+}
+
 // MessagePath is a message's way through the service, as far as it is kept, and
 // the messages around it.
 type MessagePath struct {
@@ -98,9 +113,10 @@ type Event struct {
 }
 
 // Find returns the messages that the query names, of a chat by position and of a
-// sender the newest first. Their bodies are shown to reader, who is recorded in
-// the audit, and to nobody if that is nil.
-func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Operator) ([]FoundMessage, error) {
+// sender the newest first, and with a client's id the poisoned ones that have it.
+// Bodies are shown to reader, who is recorded in the audit, and to nobody if that
+// is nil. That nothing is found is no error: a rejected message is not kept.
+func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Operator) (*Found, error) {
 	messages, err := l.find(ctx, q)
 	if err != nil && !errors.Is(err, queries.ErrNotFound) { // a chat that does not exist has no messages
 		return nil, err
@@ -108,7 +124,36 @@ func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Opera
 	if err := l.record(ctx, reader, q, len(messages)); err != nil {
 		return nil, err
 	}
-	return found(messages, reader != nil), nil
+	poisoned, err := l.poisoned(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Found{Messages: found(messages, reader != nil), Poisoned: poisoned}, nil
+}
+
+// poisonSearched is how many poisoned messages of a sender or a chat are looked
+// through for a client's id, the newest first.
+const poisonSearched = 1000
+
+func (l *Lookup) poisoned(ctx context.Context, q MessageQuery) ([]FoundPoisoned, error) {
+	list := []FoundPoisoned{}
+	if q.ClientMessageID == "" {
+		return list, nil
+	}
+	filter := queries.PoisonFilter{Sender: q.SenderID, Limit: poisonSearched}
+	if q.ChatID != 0 {
+		filter.Chat = strconv.FormatInt(q.ChatID, 10)
+	}
+	page, err := l.DB.ListPoisoned(ctx, filter, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range page.Entries {
+		if e.ClientMessageID == q.ClientMessageID {
+			list = append(list, FoundPoisoned{ID: e.ID, State: e.State, Reason: e.Code, Stage: e.Stage, LastSeen: e.LastSeen})
+		}
+	}
+	return list, nil
 }
 
 func (l *Lookup) find(ctx context.Context, q MessageQuery) ([]queries.Message, error) {

@@ -42,7 +42,7 @@ func TestAdminMessages(t *testing.T) {
 	} {
 		a := b.ask(t, viewerSecret, http.MethodGet, "/admin/messages?"+query, "")
 		require.Equal(t, http.StatusOK, a.status, "%s: %s", query, a.body)
-		var answer struct{ Messages []rest.FoundMessage }
+		var answer rest.Found
 		a.decode(t, &answer)
 		var ids []string
 		for _, m := range answer.Messages {
@@ -53,6 +53,22 @@ func TestAdminMessages(t *testing.T) {
 		require.Equal(t, want, strings.Join(ids, " "), query)
 	}
 	require.Zero(t, audited())
+	poison(t, b.db, 1, one, "lost")
+	poison(t, b.db, 1, one, "other")
+	for query, want := range map[string]int{
+		"sender_id=1&client_message_id=lost": 1, "sender_id=2&client_message_id=lost": 0, "sender_id=1": 0,
+		fmt.Sprintf("chat_id=%d&client_message_id=lost", one): 1, fmt.Sprintf("chat_id=%d&client_message_id=lost", two): 0,
+	} {
+		a := b.ask(t, viewerSecret, http.MethodGet, "/admin/messages?"+query, "")
+		require.Equal(t, http.StatusOK, a.status, "%s: %s", query, a.body)
+		var answer rest.Found
+		a.decode(t, &answer)
+		require.Len(t, answer.Poisoned, want, query)
+		if want > 0 {
+			require.Equal(t, "data_error", answer.Poisoned[0].Reason)
+			require.Equal(t, queries.PoisonWaiting, answer.Poisoned[0].State)
+		}
+	}
 	for query, field := range map[string]string{
 		"": "sender_id", "client_message_id=x": "sender_id", "chat_id=0": "chat_id", "sender_id=x": "sender_id",
 		"chat_id=1&limit=1000": "limit", "chat_id=1&body=yes": "body",
@@ -113,4 +129,15 @@ func TestWithoutAnAuditThereAreNoBodies(t *testing.T) {
 		require.NotEqual(t, http.StatusOK, a.status)
 		require.NotContains(t, string(a.body), "message 1")
 	}
+}
+
+// poison stores a poisoned message of the sender.
+func poison(t *testing.T, db *queries.DB, sender, chat int64, clientID string) {
+	t.Helper()
+	_, err := db.CollectPoisoned(t.Context(), []queries.NewPoisoned{{
+		PoisonID: uuid.New(), Code: "data_error", Stage: "persist", Queue: "q", FirstSeen: noon, LastSeen: noon,
+		ChatID: fmt.Sprint(chat), SenderID: sender, ClientMessageID: clientID,
+		Properties: []byte(`{}`), Headers: []byte(`{}`), Body: []byte(clientID),
+	}})
+	require.NoError(t, err)
 }

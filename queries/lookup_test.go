@@ -1,6 +1,7 @@
 package queries_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -81,4 +82,31 @@ SELECT $1::uuid, 1, 'message.delivered', '{}' FROM generate_series(1, $2::int)`,
 	found, err = reader.FindOutbox(ctx, near)
 	require.NoError(t, err)
 	require.Len(t, found.Rows, 2)
+}
+
+// A look-up by key must not read the table, whatever the planner believes of it:
+// prepared statements keep the plan that they got when it was empty.
+func TestLookUpsUseTheIndexThatIsThere(t *testing.T) {
+	t.Parallel()
+	db := queriestest.New(t)
+	db.SetMaxOpenConns(1) // the prepared statement is the connection's
+	_, err := db.Exec(`SET plan_cache_mode = force_generic_plan`)
+	require.NoError(t, err)
+	_, err = db.Exec(`PREPARE look AS ` + statementConstants(t)["findSentStatement"])
+	require.NoError(t, err)
+	blocks := func() int {
+		var text []byte
+		require.NoError(t, db.Get(&text, `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE look ('{1,2}', '17')`))
+		var explained []struct{ Plan node }
+		require.NoError(t, json.Unmarshal(text, &explained))
+		explained[0].Plan.walk(func(n node) {
+			if n.Relation == "messages" {
+				require.Equal(t, "messages_idempotency_key", n.Index, "%s", text)
+			}
+		})
+		return explained[0].Plan.Hit + explained[0].Plan.Read
+	}
+	blocks()
+	fill(t, db, queriestest.Chat(t, db, 1, 2), 20_000)
+	require.Less(t, blocks(), 20)
 }

@@ -81,17 +81,17 @@ has ever sent; name the chat too where that is much.`,
 				return usagef("--limit must be from 1 to 1000")
 			}
 			return withLookup(cmd.Context(), load, func(ctx context.Context, l *http.Lookup) error {
-				messages, err := l.Find(ctx, q, o.reader())
+				found, err := l.Find(ctx, q, o.reader())
 				if err != nil {
 					return err
 				}
-				if len(messages) == 0 {
+				if len(found.Messages)+len(found.Poisoned) == 0 {
 					return errNothingFound
 				}
 				if o.form != formTable {
-					return writeDocument(cmd.OutOrStdout(), o.form, messages)
+					return writeDocument(cmd.OutOrStdout(), o.form, found)
 				}
-				return printMessages(cmd.OutOrStdout(), messages)
+				return printFound(cmd.OutOrStdout(), found)
 			})
 		},
 	}
@@ -174,6 +174,21 @@ func withLookup(ctx context.Context, load settings, do func(context.Context, *ht
 func eventID(m *queries.Message) string {
 	event := handlers.NewDelivered(m)
 	return event.EventID()
+}
+
+func printFound(w io.Writer, found *http.Found) error {
+	if len(found.Messages) > 0 {
+		if err := printMessages(w, found.Messages); err != nil {
+			return err
+		}
+	}
+	for _, p := range found.Poisoned {
+		if _, err := fmt.Fprintf(w, "poisoned, so not stored: %s at %s, last seen %s, now %s: see %s poison show %d\n",
+			oneLine(p.Reason), oneLine(p.Stage), p.LastSeen.Format(time.DateTime+" UTC"), p.State, program, p.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printMessages(w io.Writer, messages []http.FoundMessage) error {

@@ -25,9 +25,9 @@ func TestMessagesAreFoundAndFollowed(t *testing.T) {
 		got := c.execute(t.Context(), "", append([]string{"messages", "find", "-o", "json"}, args...)...)
 		require.Equal(t, exitOK, got.code, got.stderr)
 		require.NotContains(t, got.stdout, "secret", "bodies are hidden")
-		var messages []http.FoundMessage
-		require.NoError(t, json.Unmarshal([]byte(got.stdout), &messages))
-		for _, m := range messages {
+		var found http.Found
+		require.NoError(t, json.Unmarshal([]byte(got.stdout), &found))
+		for _, m := range found.Messages {
 			ids = append(ids, m.ID)
 		}
 		return ids
