@@ -30,11 +30,12 @@ func printStatus(w io.Writer, to screen, s http.Status) {
 	_, _ = fmt.Fprintln(w)
 	lines := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
-		{"in", toldRates(s.Rates)},
+		{"in", toldIntake(s.Rates)},
 		{"input queue", toldQueue(s.Input)},
 		{"consumption", toldPause(s.Consumption)},
-		{"window", fmt.Sprintf("%d of %d in hand", s.InHand, s.Window)},
+		{"window", toldWindow(s)},
 		{"batch", toldBatch(s)},
+		{"out", toldDispatch(s.Rates)},
 		{"outbox", toldOutbox(s.Outbox)},
 		{"relay", toldLeader(s)},
 		{"poison queue", toldQueue(s.Poison)},
@@ -46,12 +47,26 @@ func printStatus(w io.Writer, to screen, s http.Status) {
 	printInstances(w, s)
 }
 
-func toldRates(r *http.PerSecond) string {
+func toldIntake(r *http.PerSecond) string {
 	if r == nil {
 		return "unknown yet"
 	}
-	return fmt.Sprintf("%s/s: accepted %s, rejected %s, repeated %s, replayed %s, poisoned %s; dispatched %s/s",
-		rate(r.In), rate(r.Accepted), rate(r.Rejected), rate(r.Repeated), rate(r.Replayed), rate(r.Poisoned), rate(r.Dispatched))
+	return fmt.Sprintf("%s/s: accepted %s, rejected %s, repeated %s, replayed %s, poisoned %s",
+		rate(r.In), rate(r.Accepted), rate(r.Rejected), rate(r.Repeated), rate(r.Replayed), rate(r.Poisoned))
+}
+
+func toldDispatch(r *http.PerSecond) string {
+	if r == nil {
+		return "unknown yet"
+	}
+	return rate(r.Dispatched) + "/s dispatched"
+}
+
+func toldWindow(s http.Status) string {
+	if s.Window == 0 {
+		return fmt.Sprintf("%d in hand", s.InHand)
+	}
+	return fmt.Sprintf("%d of %d in hand", s.InHand, s.Window)
 }
 
 func rate(perSecond float64) string {
