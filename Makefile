@@ -12,7 +12,7 @@ LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 WITH_SERVICES = env="$$($(SERVICES) up $(1))" && eval "$$env"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint soak mutants bench bench-rest build binaries services services-down services-install clean
+.PHONY: help run demo test lint soak mutants bench bench-quick bench-micro bench-rest build binaries services services-down services-install clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,18 @@ soak: ## Kill the service and its servers for MINUTES=20, and audit what became 
 mutants: ## Show that the audit of the crash tests notices six mistakes, by name
 	go run ./cmd/soak mutants
 
-bench: ## Measure throughput, latency, memory beside a bare relay and the stock pipeline, on private servers; some 20 minutes
-	go run ./cmd/bench
+# Flags of cmd/bench in BENCH: make bench BENCH='-only drain,chats -check'
+bench: ## Measure rates, latency and memory beside a bare relay and the stock pipeline, on private servers; some 20 minutes
+	@mkdir -p bin
+	go run ./cmd/bench -json bin/bench.json -svg bin/bench.svg $(BENCH)
+
+bench-quick: ## The same in some three minutes, for orders of magnitude only
+	@mkdir -p bin
+	go run ./cmd/bench -quick -json bin/bench-quick.json -svg bin/bench-quick.svg $(BENCH)
+
+# COUNT=10 for benchstat.
+bench-micro: ## Measure each stage alone, without broker and database
+	go test -run '^$$' -bench . -benchmem -count $(or $(COUNT),1) ./handlers ./middleware ./queries ./pipeline
 
 bench-rest: $(SERVICES) ## Measure history and chat list beside the bare queries under pgbench
 	@$(call WITH_SERVICES) && go test -run '^$$' -bench REST -benchtime 5s ./http

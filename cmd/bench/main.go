@@ -58,15 +58,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	result, err := measure(ctx, s, stderr)
-	if err != nil {
-		_, _ = fmt.Fprintf(stderr, "bench: %v\n", err)
-		return exitFailed
+	// What was measured before something went wrong is worth seeing.
+	if err == nil || len(result.Rows) > 0 {
+		err = errors.Join(err,
+			result.WriteTable(stdout),
+			writeFile(s.JSON, result.WriteJSON),
+			writeFile(s.SVG, result.WriteSVG))
 	}
-	err = errors.Join(
-		result.WriteTable(stdout),
-		writeFile(s.JSON, result.WriteJSON),
-		writeFile(s.SVG, result.WriteSVG),
-	)
 	if err == nil && s.Check {
 		err = check(result)
 	}

@@ -15,8 +15,8 @@ import (
 	"chat-messaging/cmd/bench/report"
 )
 
-// measure runs all rounds and reports. What it does meanwhile it tells on
-// progress.
+// measure runs all rounds and reports, after an error what it has so far. What it
+// does meanwhile it tells on progress.
 func measure(ctx context.Context, s settings, progress io.Writer) (report.Report, error) {
 	table, err := process.NewTable()
 	if err != nil {
@@ -43,7 +43,7 @@ func measure(ctx context.Context, s settings, progress io.Writer) (report.Report
 			if ctx.Err() != nil {
 				err = errors.New("interrupted") // whatever else it has led to
 			}
-			return report.Report{}, err
+			return b.report(contests), err
 		}
 	}
 	return b.report(contests), nil

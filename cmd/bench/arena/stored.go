@@ -19,17 +19,20 @@ ORDER BY contype, conname`
 
 // The messages are spread evenly over the chats, and those of a chat lie far
 // apart, as years of use would have left them.
+//
+// The number of chats comes from a query of its own: taken from c it would leave
+// nothing to join the chats by.
 const fillStoredStatement = `
 INSERT INTO messages (chat_id, seq, sender_id, recipient_id, delivered_at, fingerprint, client_message_id, sent_at, body)
-SELECT c.id, i / c.of + 1,
+SELECT c.id, i / (SELECT count(*) FROM chats) + 1,
        c.member_ids[1 + i % 2], c.member_ids[2 - i % 2],
        now() - make_interval(secs => ($1 - i) * 10.0),
        decode(md5(i::text), 'hex'), gen_random_uuid()::text,
        to_char(now() - make_interval(secs => ($1 - i) * 10.0), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        left(repeat(md5(i::text), $2 / 32 + 1), $2)
 FROM generate_series(0, $1::int8 - 1) AS i
-JOIN (SELECT id, member_ids, row_number() OVER (ORDER BY id) - 1 AS n, count(*) OVER () AS of FROM chats) AS c
-  ON c.n = i % c.of`
+JOIN (SELECT id, member_ids, row_number() OVER (ORDER BY id) - 1 AS n FROM chats) AS c
+  ON c.n = i % (SELECT count(*) FROM chats)`
 
 const advanceStoredStatement = `
 UPDATE chats SET last_seq = m.last
@@ -67,7 +70,7 @@ func fillStored(ctx context.Context, db *queries.DB, messages int) error {
 			return fmt.Errorf("dropping constraint %s: %w", c.Name, err)
 		}
 	}
-	if _, err := db.ExecContext(ctx, fillStoredStatement, messages, storedBodyBytes); err != nil {
+	if err := insertStored(ctx, db, messages); err != nil {
 		return fmt.Errorf("filling the table: %w", err)
 	}
 	for _, c := range constraints {
@@ -84,4 +87,20 @@ func fillStored(ctx context.Context, db *queries.DB, messages int) error {
 		}
 	}
 	return nil
+}
+
+func insertStored(ctx context.Context, db *queries.DB, messages int) error {
+	tx, err := db.BeginTxx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	// A merge join would bring the messages of a chat together.
+	if _, err := tx.ExecContext(ctx, "SET LOCAL enable_mergejoin = off"); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fillStoredStatement, messages, storedBodyBytes); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
