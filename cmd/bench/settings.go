@@ -125,18 +125,18 @@ func (s *settings) declareChoice(set *flag.FlagSet) {
 func (s *settings) declareWorkload(set *flag.FlagSet) {
 	set.IntVar(&s.Messages, "messages", 200_000, "drain: `number` of messages in a round of A and C")
 	set.IntVar(&s.StockMessages, "stock-messages", 5_000, "drain: `number` of messages in a round of B")
-	set.IntVar(&s.VariantMessages, "variant-messages", 60_000, "all others that empty a queue: `number` of messages in a round")
+	set.IntVar(&s.VariantMessages, "variant-messages", 50_000, "all others that empty a queue: `number` of messages in a round")
 	set.IntVar(&s.WarmUp, "warm-up", 2_000, "`number` of messages in a first round that does not count; 0: none")
 	set.IntVar(&s.Chats, "chats", 10_000, "`number` of chats that the messages are spread over")
 	set.IntVar(&s.BodyBytes, "body", 50, "`length` of a message's text; its JSON is about 250 bytes longer")
 	set.Var(&s.Bodies, "bodies", "bodies: `lengths` of texts, separated by commas")
 	set.Var(&s.Rates, "rates", "latency: messages a second, as `list`")
-	set.DurationVar(&s.Steady, "steady", 6*time.Second, "latency: how `long` the rate is held and measured")
+	set.DurationVar(&s.Steady, "steady", 5*time.Second, "latency: how `long` the rate is held and measured")
 	set.DurationVar(&s.SteadyWarmUp, "steady-warm-up", time.Second, "latency: how `long` it is held before that")
 	set.IntVar(&s.Stored, "stored", 5_000_000, "stored: `number` of messages in the large table")
 	set.IntVar(&s.Waiting, "waiting", 1_000_000, "memory: `number` of messages in the long queue")
 	set.Uint64Var(&s.Seed, "seed", 1, "`seed` of the messages")
-	set.DurationVar(&s.Settle, "settle", time.Second, "`pause` between filling the queue and starting a contender")
+	set.DurationVar(&s.Settle, "settle", 500*time.Millisecond, "`pause` between filling the queue and starting a contender")
 	set.DurationVar(&s.Timeout, "timeout", 5*time.Minute, "longest `time` of a round")
 }
 

@@ -136,10 +136,16 @@ func (g *Ground) Hold(ctx context.Context) (release func() error, err error) {
 		_ = db.Close()
 		return nil, fmt.Errorf("locking the chats: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, "LOCK TABLE chats IN ACCESS EXCLUSIVE MODE"); err != nil {
-		_ = tx.Rollback()
-		_ = db.Close()
-		return nil, fmt.Errorf("locking the chats: %w", err)
+	for _, statement := range []string{
+		// The caller decides how long, not a busy machine.
+		"SET LOCAL idle_in_transaction_session_timeout = 0",
+		"LOCK TABLE chats IN ACCESS EXCLUSIVE MODE",
+	} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			_ = tx.Rollback()
+			_ = db.Close()
+			return nil, fmt.Errorf("locking the chats: %w", err)
+		}
 	}
 	return func() error {
 		defer func() { _ = db.Close() }()
