@@ -90,7 +90,7 @@ func dieOften(t *testing.T, r *rig, ground crash.GroundConfig) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	cfg := r.config()
-	cfg.Ground, cfg.Settle = ground, 3*time.Minute
+	cfg.Ground = ground
 	run, err := crash.Open(ctx, cfg)
 	require.NoError(t, err)
 	defer run.Close()

@@ -27,7 +27,7 @@ func (r *Run) Finish(ctx context.Context) (*Audit, error) {
 	if ended(r.service.Ended()) {
 		return nil, fmt.Errorf("%w: %w", errEnded, r.service.Err())
 	}
-	limited, cancel := context.WithTimeout(ctx, time.Minute)
+	limited, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	if err := r.service.Stop(limited); err != nil {
 		return nil, err

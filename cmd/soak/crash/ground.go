@@ -74,7 +74,9 @@ func (g *ground) makeDatabase(ctx context.Context, server string) error {
 	}
 	u.Path = "/" + g.cfg.Name
 	g.database = u.String()
-	g.db, err = queries.Open(queries.Config{URL: g.database, ApplicationName: auditor, MaxConns: 4, StatementTimeout: 5 * time.Minute})
+	// A scenario may leave a transaction of ours open for as long as it takes.
+	patient := g.database + "&idle_in_transaction_session_timeout=300000"
+	g.db, err = queries.Open(queries.Config{URL: patient, ApplicationName: auditor, MaxConns: 4, StatementTimeout: 5 * time.Minute})
 	if err != nil {
 		return err
 	}

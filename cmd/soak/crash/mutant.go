@@ -25,7 +25,9 @@ type Mutant struct {
 
 	mutant           failpoint.Mutant
 	withoutUniqueKey bool
-	scenario         func(context.Context, *Run) error
+	// stuck: with the mistake there is always something left over.
+	stuck    bool
+	scenario func(context.Context, *Run) error
 }
 
 // Mutants returns all of them.
@@ -35,7 +37,7 @@ func Mutants() []Mutant {
 		{Name: "mark before confirm", CaughtBy: I5, mutant: failpoint.MarkBeforeConfirm, scenario: dieInWindow},
 		{Name: "no unique key", CaughtBy: I2, withoutUniqueKey: true, scenario: repeatMessages},
 		{Name: "nack on database error", CaughtBy: I4, mutant: failpoint.NackOnDatabaseError, scenario: breakSessions},
-		{Name: "high-water offset relay", CaughtBy: I5, mutant: failpoint.HighWaterOffset, scenario: commitLate},
+		{Name: "high-water offset relay", CaughtBy: I5, mutant: failpoint.HighWaterOffset, stuck: true, scenario: commitLate},
 		{Name: "ignore returns", CaughtBy: I5, mutant: failpoint.IgnoreReturns, scenario: unbindQueue},
 	}
 }
@@ -48,8 +50,9 @@ func (m Mutant) Run(ctx context.Context, cfg Config, mistaken bool) (*Audit, err
 	if mistaken {
 		cfg.Ground.Name = strings.TrimSuffix(cfg.Ground.Name, "_control")
 		cfg.Ground.WithoutUniqueKey, cfg.Mutant = m.withoutUniqueKey, m.mutant
-		// What is lost is never settled.
-		cfg.Settle = 15 * time.Second
+		if m.stuck {
+			cfg.Settle = 15 * time.Second
+		}
 	}
 	r, err := Open(ctx, cfg)
 	if err != nil {
@@ -128,9 +131,19 @@ func commitLate(ctx context.Context, r *Run) error {
 	if err := r.serve(death{}); err != nil {
 		return err
 	}
-	late := r.ground.cfg.Chats - 1
+	late := r.ground.cfg.Chats - 1 // the chat that the other writer locks
+	for i := range late {
+		r.script.Add(Good, i)
+	}
+	if err := r.send(ctx); err != nil {
+		return err
+	}
+	// The other writer's transaction is not to wait for the service's start.
+	if err := r.awaitEvents(ctx, late); err != nil {
+		return err
+	}
 	for i := range 50 {
-		r.script.Add(Good, i%late) // that chat is locked by the other writer
+		r.script.Add(Good, i%late)
 	}
 	writer := queries.NewWriter(r.ground.db)
 	defer writer.Close()
@@ -142,7 +155,7 @@ func commitLate(ctx context.Context, r *Run) error {
 	if err := r.send(ctx); err != nil {
 		return err
 	}
-	if err := r.awaitEvents(ctx, 50); err != nil {
+	if err := r.awaitEvents(ctx, late+50); err != nil {
 		return err
 	}
 	return tx.Commit()

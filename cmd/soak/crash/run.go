@@ -29,7 +29,8 @@ type Config struct {
 	Seed uint64
 	// Mutant is a mistake that the service makes. Default none.
 	Mutant failpoint.Mutant
-	// Settle is how long the end may take. Default a minute.
+	// Settle is how long the end may take. Default three minutes: a machine may be
+	// busy.
 	Settle time.Duration
 }
 
@@ -72,7 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Run, error) {
 
 func open(ctx context.Context, cfg Config) (*Run, error) {
 	if cfg.Settle == 0 {
-		cfg.Settle = time.Minute
+		cfg.Settle = 3 * time.Minute
 	}
 	r := &Run{
 		cfg: cfg, dir: filepath.Join(cfg.Dir, cfg.Ground.Name), deaths: map[failpoint.Point]int{}, window: relayWindow,
