@@ -14,12 +14,19 @@ import (
 	"chat-messaging/pipeline"
 )
 
-// lanes are the runs that go on side by side. Their queues are quorum queues:
-// a classic one may lose what it has confirmed when its broker is killed.
-func lanes() []crash.GroundConfig {
-	return []crash.GroundConfig{
-		{Name: "fan_in", QueueType: pipeline.QueueQuorum, Routing: pipeline.RoutingFanIn, Chats: 20},
-		{Name: "by_user", QueueType: pipeline.QueueQuorum, Routing: pipeline.RoutingUser, Chats: 20},
+// lane is one of the runs that go on side by side.
+type lane struct {
+	ground    crash.GroundConfig
+	instances int
+}
+
+// lanes have quorum queues: a classic one may lose what it has confirmed when its
+// broker is killed. In the first the service comes back, in the second a standby
+// takes over.
+func lanes() []lane {
+	return []lane{
+		{crash.GroundConfig{Name: "fan_in", QueueType: pipeline.QueueQuorum, Routing: pipeline.RoutingFanIn, Chats: 20}, 1},
+		{crash.GroundConfig{Name: "by_user", QueueType: pipeline.QueueQuorum, Routing: pipeline.RoutingUser, Chats: 20}, 2},
 	}
 }
 
@@ -32,9 +39,9 @@ func (r *rig) soak(ctx context.Context, stdout io.Writer) error {
 			run.Close()
 		}
 	}()
-	for i, ground := range lanes() {
+	for i, lane := range lanes() {
 		cfg := r.config()
-		cfg.Ground, cfg.Seed = ground, r.settings.Seed+uint64(i)
+		cfg.Ground, cfg.Seed = lane.ground, r.settings.Seed+uint64(i)
 		run, err := crash.Open(ctx, cfg)
 		if err != nil {
 			return err
@@ -48,7 +55,7 @@ func (r *rig) soak(ctx context.Context, stdout io.Writer) error {
 	for i, run := range runs {
 		audit, err := run.Finish(ctx)
 		if err != nil {
-			return fmt.Errorf("finishing %s: %w", lanes()[i].Name, err)
+			return fmt.Errorf("finishing %s: %w", lanes()[i].ground.Name, err)
 		}
 		audits = append(audits, audit)
 	}
@@ -65,7 +72,7 @@ func (r *rig) storms(ctx context.Context, runs []*crash.Run) error {
 	weathers.Go(func() error { return r.weather(weather) })
 	storms, ctx := errgroup.WithContext(ctx)
 	for i, run := range runs {
-		storms.Go(func() error { return run.Storm(ctx, r.storm(lanes()[i].Name, began)) })
+		storms.Go(func() error { return run.Storm(ctx, r.storm(lanes()[i], began)) })
 	}
 	err := storms.Wait()
 	calm()
@@ -73,14 +80,14 @@ func (r *rig) storms(ctx context.Context, runs []*crash.Run) error {
 }
 
 // storm is one lane's, which tells of itself now and then.
-func (r *rig) storm(name string, began time.Time) crash.StormConfig {
+func (r *rig) storm(l lane, began time.Time) crash.StormConfig {
 	told := time.Now()
 	return crash.StormConfig{
-		For: r.settings.length(), Rate: r.settings.Rate, Ahead: r.settings.Ahead,
+		For: r.settings.length(), Instances: l.instances, Rate: r.settings.Rate, Ahead: r.settings.Ahead,
 		Progress: func(kills, sent int) {
 			if time.Since(told) > 15*time.Second {
 				told = time.Now()
-				r.say("%s: %s, %d messages sent, the service has died %d times", time.Since(began).Round(time.Second), name, sent, kills)
+				r.say("%s: %s, %d messages sent, the service has died %d times", time.Since(began).Round(time.Second), l.ground.Name, sent, kills)
 			}
 		},
 	}

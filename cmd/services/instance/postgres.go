@@ -26,7 +26,9 @@ type PostgresConfig struct {
 	// "max_connections": "300". Nil: PostgreSQL's own defaults.
 	Settings map[string]string
 	// Volatile switches all waiting for the disk off: faster, but a machine
-	// (not a process) that crashes corrupts the data. False: real durability.
+	// that crashes corrupts the data, and a server that is killed may lose its
+	// last commits unless Settings put synchronous_commit on. False: real
+	// durability.
 	Volatile bool
 	// Detached lets the server outlive this process. False: it dies with it.
 	Detached bool

@@ -9,27 +9,26 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Finish lets the service, which may have to be started once more, bring all to
+// Finish lets one service, which may have to be started once more, bring all to
 // its end, stops it, and audits.
 func (r *Run) Finish(ctx context.Context) (*Audit, error) {
-	if r.service == nil || ended(r.service.Ended()) {
-		if err := r.serve(death{}); err != nil {
-			return nil, err
-		}
+	service, err := r.last(ctx)
+	if err != nil {
+		return nil, err
 	}
 	a := &Audit{Name: r.cfg.Ground.Name}
-	if err := r.settle(ctx); err != nil {
+	if err := r.settle(ctx, service); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		a.violated(I10, "%v", err)
 	}
-	if ended(r.service.Ended()) {
-		return nil, fmt.Errorf("%w: %w", errEnded, r.service.Err())
+	if ended(service.Ended()) {
+		return nil, fmt.Errorf("%w: %w", errEnded, service.Err())
 	}
 	limited, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
-	if err := r.service.Stop(limited); err != nil {
+	if err := service.Stop(limited); err != nil {
 		return nil, err
 	}
 	if err := r.emptied(limited, a); err != nil {
@@ -45,6 +44,22 @@ func (r *Run) Finish(ctx context.Context) (*Audit, error) {
 	return a, r.audit(ctx, a, poisoned)
 }
 
+// last is the service that brings all to its end: the one that runs, if it may
+// live, or a new one. All others are killed.
+func (r *Run) last(ctx context.Context) (*life, error) {
+	for len(r.lives) > 0 && (len(r.lives) > 1 || r.lives[0].death.point != "") {
+		if err := r.awaitDeath(ctx, 0); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.lives) == 0 {
+		if err := r.serve(death{}); err != nil {
+			return nil, err
+		}
+	}
+	return r.lives[0], nil
+}
+
 func ended(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -56,7 +71,7 @@ func ended(c <-chan struct{}) bool {
 
 // settle waits until a service consumes, and nothing waits for it or for the
 // recorder, twice in a row: the broker's counts may be a moment old.
-func (r *Run) settle(ctx context.Context) error {
+func (r *Run) settle(ctx context.Context, service *life) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Settle)
 	defer cancel()
 	quiet := 0
@@ -75,7 +90,7 @@ func (r *Run) settle(ctx context.Context) error {
 		}
 		if consumers != 1 || waiting+outbox+recorder > 0 {
 			quiet = 0
-			return ended(r.service.Ended()), fmt.Errorf("%d consumers, %d messages wait, %d events in the outbox, %d for the recorder",
+			return ended(service.Ended()), fmt.Errorf("%d consumers, %d messages wait, %d events in the outbox, %d for the recorder",
 				consumers, waiting, outbox, recorder)
 		}
 		quiet++

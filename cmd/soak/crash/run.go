@@ -44,7 +44,8 @@ type Run struct {
 	producer  *producer
 	recording *recording
 	recorder  *keeper
-	service   *process.Child // the last one; nil before the first
+	lives     []*life // the services that run, the eldest first
+	ends      chan *life
 
 	deaths map[failpoint.Point]int // of the service, by place; "" is a moment
 	// faults are what else may make the service dispatch an event again.
@@ -77,6 +78,7 @@ func open(ctx context.Context, cfg Config) (*Run, error) {
 	}
 	r := &Run{
 		cfg: cfg, dir: filepath.Join(cfg.Dir, cfg.Ground.Name), deaths: map[failpoint.Point]int{}, window: relayWindow,
+		ends:          make(chan *life, 16), // more than live at a time: nobody need listen
 		databaseKills: cfg.Servers.databaseKills.Load(), brokerKills: cfg.Servers.brokerKills.Load(),
 	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
@@ -95,8 +97,8 @@ func open(ctx context.Context, cfg Config) (*Run, error) {
 
 // Close kills what still runs. Safe to call twice.
 func (r *Run) Close() {
-	if r.service != nil {
-		r.service.Kill()
+	for _, l := range r.lives {
+		l.Kill()
 	}
 	if r.recorder != nil {
 		_ = r.recorder.close()

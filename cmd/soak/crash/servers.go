@@ -22,14 +22,16 @@ type Servers struct {
 }
 
 // StartServers starts them in a folder. Volatile saves the waiting for the disk,
-// which a process that is killed does not need. The caller closes them even after
-// an error.
+// which a process that is killed does not need; but a commit must have left the
+// process before it is reported, or it dies with it. The caller closes them even
+// after an error.
 func StartServers(ctx context.Context, dir string, volatile bool) (*Servers, error) {
 	s := &Servers{}
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		s.postgres, err = instance.StartPostgres(ctx, instance.PostgresConfig{
-			Dir: filepath.Join(dir, "postgres"), Volatile: volatile, Settings: map[string]string{"max_connections": "300"},
+			Dir: filepath.Join(dir, "postgres"), Volatile: volatile,
+			Settings: map[string]string{"max_connections": "300", "synchronous_commit": "on"},
 		})
 		return err
 	})

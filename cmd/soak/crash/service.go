@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"time"
 
 	"chat-messaging/cmd/bench/process"
 	"chat-messaging/middleware/failpoint"
@@ -33,6 +35,14 @@ type death struct {
 	visits int
 }
 
+// life is one process of the service.
+type life struct {
+	*process.Child
+	death death
+	// cut: it was killed before it got to its death.
+	cut bool
+}
+
 // serve starts the service on the ground.
 func (r *Run) serve(d death) error {
 	env := append(r.ground.environ(), "PATH=/usr/bin:/bin")
@@ -46,30 +56,44 @@ func (r *Run) serve(d death) error {
 	if err != nil {
 		return err
 	}
-	r.service = child
+	l := &life{Child: child, death: d}
+	r.lives = append(r.lives, l)
+	go func() {
+		<-l.Ended()
+		r.ends <- l
+	}()
 	return nil
 }
 
-// died waits for the service to kill itself. It is an error if it ends in any
-// other way.
-func (r *Run) died(ctx context.Context) error {
-	select {
-	case <-r.service.Ended():
-		if !r.service.Killed() {
-			return fmt.Errorf("not by a kill: %w", r.service.Err())
+// awaitDeath waits until a service has died, the eldest one after so long at the
+// latest, and counts it. It is an error if it ends in any other way.
+func (r *Run) awaitDeath(ctx context.Context, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			r.lives[0].cut = true
+			r.lives[0].Kill()
+		case l := <-r.ends:
+			return r.bury(l)
 		}
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 
-// kill kills the service, which must not have ended otherwise.
-func (r *Run) kill() error {
-	r.service.Kill()
-	if !r.service.Killed() {
-		return fmt.Errorf("not by a kill: %w", r.service.Err())
+// bury counts a death.
+func (r *Run) bury(l *life) error {
+	r.lives = slices.DeleteFunc(r.lives, func(o *life) bool { return o == l })
+	point := l.death.point
+	if l.cut {
+		point = ""
 	}
+	if !l.Killed() || point == "" && !l.cut {
+		return fmt.Errorf("%w: %w", errEnded, l.Err())
+	}
+	r.deaths[point]++
 	return nil
 }
 

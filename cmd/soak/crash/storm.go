@@ -18,6 +18,9 @@ type StormConfig struct {
 	// time; what comes first. 0: not by that.
 	Kills int
 	For   time.Duration
+	// Instances is how many services there are at a time, of which one works.
+	// Required.
+	Instances int
 	// Rate is how many messages a second are sent. Required.
 	Rate int
 	// Ahead is how many events may be missing before no more is sent. Required.
@@ -28,7 +31,7 @@ type StormConfig struct {
 
 // unreached is how long a service may take to get to the place where it is to
 // die; then it is killed where it is.
-const unreached = 10 * time.Second
+const unreached = 5 * time.Second
 
 // Storm sends messages and kills the service, each time at another place, and
 // the recorder now and then.
@@ -42,7 +45,7 @@ func (r *Run) Storm(ctx context.Context, cfg StormConfig) error {
 		defer close(over)
 		began := time.Now()
 		for (cfg.Kills == 0 || r.kills() < cfg.Kills) && (cfg.For == 0 || time.Since(began) < cfg.For) {
-			if err := r.dieOnce(ctx, deck); err != nil {
+			if err := r.dieOnce(ctx, deck, cfg.Instances); err != nil {
 				return err
 			}
 			if cfg.Progress != nil {
@@ -81,37 +84,24 @@ func (k *deck) next() death {
 	return d
 }
 
-// dieOnce starts the service and kills it: at a failpoint, or at any moment, also
-// while it starts.
-func (r *Run) dieOnce(ctx context.Context, k *deck) error {
-	d, limit := k.next(), unreached
-	if d.point == "" {
-		limit = time.Duration(k.random.IntN(1500)) * time.Millisecond
+// dieOnce starts the service, as many instances as there are to be, and waits
+// until one of them has died, at its failpoint or at any moment, also while it
+// starts. The next one takes over.
+func (r *Run) dieOnce(ctx context.Context, k *deck, instances int) error {
+	for len(r.lives) < instances {
+		if err := r.serve(k.next()); err != nil {
+			return err
+		}
 	}
-	if err := r.serve(d); err != nil {
-		return err
+	limit := unreached
+	if r.lives[0].death.point == "" {
+		limit = time.Duration(k.random.IntN(1500)) * time.Millisecond
 	}
 	if k.random.IntN(10) == 0 {
 		pause(ctx, time.Duration(k.random.IntN(1000))*time.Millisecond)
 		r.recorder.kill()
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-r.service.Ended():
-		if d.point == "" || !r.service.Killed() {
-			return fmt.Errorf("%w: %w", errEnded, r.service.Err())
-		}
-	case <-timer.C:
-		d = death{}
-		if err := r.kill(); err != nil {
-			return err
-		}
-	}
-	r.deaths[d.point]++
-	return nil
+	return r.awaitDeath(ctx, limit)
 }
 
 // traffic sends messages until the storm is over.
