@@ -52,8 +52,7 @@ type Run struct {
 	faults int
 	// window is how many events one fault can repeat.
 	window int
-	// killsBefore are the kills of the servers that others had asked for before
-	// the run began.
+	// databaseKills and brokerKills are those of the servers before the run began.
 	databaseKills, brokerKills int64
 	// direct are messages that somebody else stored beside the service.
 	direct []*Entry
