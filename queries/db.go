@@ -19,7 +19,8 @@ type Config struct {
 	ApplicationName string
 	// MaxConns bounds the pool, dedicated sessions included. Default 20.
 	MaxConns int
-	// StatementTimeout ends a statement that hangs. Default 5 s.
+	// StatementTimeout ends a statement that hangs. Default 5 s. A statement_timeout
+	// in the URL wins.
 	StatementTimeout time.Duration
 }
 
@@ -34,6 +35,10 @@ func (c *Config) setDefaults() {
 		c.StatementTimeout = 5 * time.Second
 	}
 }
+
+// answerGrace is how much longer than its own time limit a statement is waited
+// for: the server that is to end it must be dead by then.
+const answerGrace = 10 * time.Second
 
 // DB is a pool of connections. It is safe for concurrent use.
 type DB struct {
@@ -59,8 +64,9 @@ func Open(c Config) (*DB, error) {
 	if cfg.Runtime == nil {
 		cfg.Runtime = map[string]string{}
 	}
+	statementTimeout := fmt.Sprintf("%dms", c.StatementTimeout.Milliseconds())
 	for name, value := range map[string]string{
-		"statement_timeout": fmt.Sprintf("%dms", c.StatementTimeout.Milliseconds()),
+		"statement_timeout": statementTimeout,
 		// A session whose client died must give its locks back.
 		"idle_in_transaction_session_timeout": "15s",
 		"tcp_keepalives_idle":                 "5",
@@ -80,7 +86,11 @@ func Open(c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the database connector: %w", err)
 	}
-	connector.Dialer(newDialer())
+	answer := c.StatementTimeout + answerGrace
+	if cfg.Runtime["statement_timeout"] != statementTimeout {
+		answer = 0 // somebody else's decision, and perhaps there is none
+	}
+	connector.Dialer(newDialer(answer))
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(c.MaxConns)
 	db.SetMaxIdleConns(c.MaxConns)
