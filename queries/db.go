@@ -98,6 +98,11 @@ func Open(c Config) (*DB, error) {
 	return &DB{DB: sqlx.NewDb(db, "postgres"), url: c.URL}, nil
 }
 
+// database/sql begins every transaction READ WRITE. A probe has to fail where
+// the transactions of others are read-only, as on a server that is filling up.
+const probeModeStatement = `
+SELECT set_config('transaction_read_only', current_setting('default_transaction_read_only'), true)`
+
 const probeStatement = `
 INSERT INTO outbox (event_id, user_id, name, payload)
 VALUES ('00000000-0000-0000-0000-000000000000', 0, 'probe', '')`
@@ -110,8 +115,10 @@ func (db *DB) Probe(ctx context.Context) error {
 		return fmt.Errorf("probing the database: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, probeStatement); err != nil {
-		return fmt.Errorf("probing the database: %w", err)
+	for _, statement := range []string{probeModeStatement, probeStatement} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("probing the database: %w", err)
+		}
 	}
 	return nil
 }

@@ -45,6 +45,10 @@ func (w *Writer) Begin(ctx context.Context) (*Tx, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := s.forget(); err != nil {
+			s.close()
+			return nil, fmt.Errorf("setting up the session: %w", err)
+		}
 		w.session = s
 	}
 	tx, err := w.session.begin(ctx)
@@ -105,16 +109,42 @@ func (s *session) prepared(ctx context.Context, query string) (*sqlx.Stmt, error
 // no use here: its transaction holds the Conn open, so that a prepared statement
 // that finds the connection broken waits for the transaction to end, and the
 // transaction for the statement.
+//
+// The driver's own BeginTx is none either, for two things that it does. It says
+// READ WRITE, and so overrules a default_transaction_read_only that somebody has
+// set because the disk is filling up. And it cancels whatever runs when the
+// context ends, which may be the COMMIT: one that waits for a synchronous standby
+// then succeeds without the standby.
 func (s *session) begin(ctx context.Context) (tx driver.Tx, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("beginning: %w", err)
+	}
 	err = s.conn.Raw(func(conn any) error {
+		beginner, ok := conn.(driver.Conn)
+		if !ok {
+			return fmt.Errorf("the driver %T has no transactions", conn)
+		}
+		tx, err = beginner.Begin() //nolint:staticcheck // see above
+		return err
+	})
+	return tx, err
+}
+
+// forget ends an empty transaction that has no context to watch. What the driver
+// keeps of the last one on a connection of the pool, its plain Begin does not
+// clear, and the end of each later transaction would use it again.
+func (s *session) forget() error {
+	return s.conn.Raw(func(conn any) error {
 		beginner, ok := conn.(driver.ConnBeginTx)
 		if !ok {
 			return fmt.Errorf("the driver %T has no transactions", conn)
 		}
-		tx, err = beginner.BeginTx(ctx, driver.TxOptions{})
-		return err
+		tx, err := beginner.BeginTx(context.Background(), driver.TxOptions{})
+		if err != nil {
+			return err
+		}
+		return tx.Rollback()
 	})
-	return tx, err
 }
 
 // end commits or rolls back.
