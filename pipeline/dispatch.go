@@ -88,9 +88,37 @@ func (l *leader) round(ctx context.Context) (int, error) {
 	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
 		_ = l.settle(finish, rows, make([]error, len(rows)))
 	}
-	errs := l.cfg.Publisher.PublishEach(finish, "", msgs)
+	errs := l.publish(finish, msgs)
 	failpoint.Hit(failpoint.RelayAfterConfirm)
 	return read, l.settle(finish, rows, errs)
+}
+
+// touchInterval is how often the session hears from us during a window, which can
+// take as long as an alarm of the broker. It would be ended, and the window go out
+// again.
+const touchInterval = 5 * time.Second
+
+// publish publishes the window and keeps the outbox meanwhile.
+func (l *leader) publish(ctx context.Context, msgs []*message.Message) []error {
+	result := make(chan []error, 1)
+	go func() { result <- l.cfg.Publisher.PublishEach(ctx, "", msgs) }()
+	ticker := time.NewTicker(touchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case errs := <-result:
+			return errs
+		case <-ticker.C:
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), touchInterval)
+			err := l.outbox.Touch(limited)
+			cancel()
+			if err != nil {
+				// Deleting will fail, and say so. What is on its way is on its way.
+				l.cfg.Logger.Warn("the relay may have lost the outbox in the midst of a window", "err", err)
+				return <-result
+			}
+		}
+	}
 }
 
 // release tells whether a held chat has now waited long enough. It tells that

@@ -181,10 +181,14 @@ func (r *Relay) Run(ctx context.Context) {
 			r.setErr(nil)
 			pauses.Reset()
 		default:
-			pauses.Reset()
 			r.setErr(nil)
-			err := r.lead(ctx, outbox)
+			progress, err := r.lead(ctx, outbox)
 			outbox.Close()
+			if progress {
+				// Not for getting the lock alone: a session that breaks at each
+				// delete publishes the same events each time.
+				pauses.Reset()
+			}
 			if err != nil && ctx.Err() == nil {
 				r.setErr(err)
 				r.cfg.Logger.Warn("the relay lost the outbox", "err", err)
@@ -196,8 +200,9 @@ func (r *Relay) Run(ctx context.Context) {
 	r.setErr(errors.New("stopped"))
 }
 
-// lead works through the outbox for as long as the session lasts.
-func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
+// lead works through the outbox for as long as the session lasts. It reports
+// whether a round came to its end.
+func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool, err error) {
 	r.cfg.Logger.Info("this relay dispatches the outbox")
 	r.leading.Store(true)
 	defer r.leading.Store(false)
@@ -213,14 +218,15 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) error {
 		}
 		n, err := l.round(ctx)
 		if err != nil {
-			return err
+			return progress, err
 		}
+		progress = true
 		if n == 0 {
 			r.drained(waiting)
 		}
 		l.pauseAfter(ctx, n)
 	}
-	return nil
+	return progress, nil
 }
 
 func (r *Relay) waiting() []chan struct{} {

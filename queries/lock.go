@@ -3,12 +3,24 @@ package queries
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// lockIdleTimeout is how long a session with a lock may be silent. Its owner says
+// something more often than that unless it hangs, or its machine does, and then
+// somebody else is to have the lock. Keepalives do not tell: a process that is
+// stopped has a kernel that answers for it.
+const lockIdleTimeout = 15 * time.Second
+
+// Before version 14 Postgres has no such setting, and the statement does nothing.
+const lockIdleTimeoutStatement = `
+SELECT set_config(name, $1, false) FROM pg_settings WHERE name = 'idle_session_timeout'`
 
 const tryLockStatement = `SELECT pg_try_advisory_lock(hashtext($1), hashtext(current_schema()))`
 
 // Lock is an advisory lock, held by a session of its own for as long as that
-// session lives. It serves one goroutine.
+// session lives, which is as long as Check is called every few seconds. It serves
+// one goroutine.
 type Lock struct {
 	session *session
 }
@@ -29,6 +41,10 @@ func openLockedSession(ctx context.Context, db *DB, settings, name string) (*ses
 	s, err := openSession(ctx, db, settings)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := s.conn.ExecContext(ctx, lockIdleTimeoutStatement, fmt.Sprint(lockIdleTimeout.Milliseconds())); err != nil {
+		s.close()
+		return nil, fmt.Errorf("bounding the silence of the lock %q: %w", name, err)
 	}
 	var locked bool
 	if err := s.conn.GetContext(ctx, &locked, tryLockStatement, name); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -79,14 +80,38 @@ type Outbox struct {
 	ids     array
 }
 
+var errReadOnly = errors.New("the database is read-only, so no event could be marked as dispatched")
+
+const readOnlyStatement = `SELECT current_setting('transaction_read_only')::bool`
+
 // LockOutbox tries to become the schema's relay. It returns nil if another
-// session is.
+// session is, and an error where rows can be read but not deleted: the same
+// events would go out again and again.
 func (db *DB) LockOutbox(ctx context.Context) (*Outbox, error) {
 	s, err := openLockedSession(ctx, db, outboxSettings, "chat-messaging relay")
 	if s == nil || err != nil {
 		return nil, err
 	}
+	var readOnly bool
+	err = s.conn.GetContext(ctx, &readOnly, readOnlyStatement)
+	if err == nil && readOnly {
+		err = errReadOnly
+	}
+	if err != nil {
+		s.unlock()
+		s.close()
+		return nil, fmt.Errorf("opening the outbox: %w", err)
+	}
 	return &Outbox{session: s}, nil
+}
+
+// Touch keeps the lock over a time in which nothing is read or deleted. To be
+// called every few seconds.
+func (o *Outbox) Touch(ctx context.Context) error {
+	if _, err := o.session.conn.ExecContext(ctx, "SELECT 1"); err != nil {
+		return fmt.Errorf("keeping the outbox: %w", err)
+	}
+	return nil
 }
 
 // Close gives the lock back.
