@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"chat-messaging/middleware/failpoint"
 )
@@ -66,18 +67,33 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	_, _ = fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	text := fmt.Sprintf("%s: %v\n", program, err)
 
 	// Whatever fails before the verb has begun is about how it was called.
 	var usage usageError
 	if errors.As(err, &usage) || !started() {
-		_, _ = fmt.Fprintf(stderr, "Run \"%s --help\" for usage.\n", cmd.CommandPath())
+		tell(stderr, text+fmt.Sprintf("Run \"%s --help\" for usage.\n", cmd.CommandPath()))
 		return exitUsage
 	}
+	tell(stderr, text)
 	if errors.Is(err, errNothingFound) {
 		return exitNothing
 	}
 	return exitFailed
+}
+
+// tell writes the last words of a process. It does not wait for long: a pipe that
+// is full and that nobody reads must not keep the process from ending.
+func tell(w io.Writer, text string) {
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		_, _ = io.WriteString(w, text)
+	}()
+	select {
+	case <-told:
+	case <-time.After(time.Second):
+	}
 }
 
 // obeySignals cancels at the first signal, which lets the service drain, and
@@ -86,6 +102,6 @@ func obeySignals(signals <-chan os.Signal, cancel context.CancelFunc, stderr io.
 	<-signals
 	cancel()
 	<-signals
-	_, _ = fmt.Fprintln(stderr, program+": second signal, giving up at once")
+	tell(stderr, program+": second signal, giving up at once\n")
 	exit(exitFailed)
 }

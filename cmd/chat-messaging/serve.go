@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,12 @@ SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.`,
 			if err != nil {
 				return err
 			}
-			logger := newLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+			// Whoever reads the log may die: that must not end the service, which
+			// a write to a broken pipe does by default.
+			signal.Ignore(syscall.SIGPIPE)
+			sink := newLogSink(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+			defer sink.Close()
+			logger := newLogger(sink, cfg.LogLevel, cfg.LogFormat)
 			for _, warning := range cfg.Warnings() {
 				logger.Warn("a setting is not fit for production", "reason", warning)
 			}
