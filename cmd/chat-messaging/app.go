@@ -242,6 +242,11 @@ func (a *App) brokerUp(ctx context.Context) error {
 			continue
 		}
 		if err := c.Err(); err != nil {
+			if c.Blocked() {
+				// Under an alarm the broker does not read, so that a channel would
+				// never open, and giving it up would cost the connection.
+				return err
+			}
 			ch, openErr := c.Channel(ctx)
 			if openErr != nil {
 				return openErr
@@ -268,7 +273,6 @@ func (a *App) Run(ctx context.Context) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var workers sync.WaitGroup
 	stop := func() { cancel(); workers.Wait() }
-	defer stop()
 	poisonContext, stopPoison := context.WithCancel(background)
 	defer stopPoison()
 
@@ -291,7 +295,24 @@ func (a *App) Run(ctx context.Context) error {
 	case <-failed.Done():
 	}
 	stopPoison() // it ends meanwhile, and close waits for it
-	closeErr := a.close(stop)
+	ended := make(chan error, 1)
+	go func() { ended <- a.end(parts, stop) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(a.cfg.ShutdownGrace + lastGrace):
+		return errors.New("servers that do not answer keep the service from ending in order, so it is broken off: " +
+			"the broker delivers again what was in hand")
+	}
+}
+
+// lastGrace is how much longer than SHUTDOWN_GRACE the end may take: to give up
+// what is not finished by then also means to wait for answers, a while each.
+const lastGrace = 3 * time.Second
+
+// end closes all parts and returns why one of them had ended by itself, if so.
+func (a *App) end(parts *errgroup.Group, stopBackground func()) error {
+	closeErr := a.close(stopBackground)
 	if err := parts.Wait(); err != nil {
 		return err
 	}
