@@ -25,6 +25,10 @@ type PostgresConfig struct {
 	// Settings are added to the server's configuration, such as
 	// "max_connections": "300". Nil: PostgreSQL's own defaults.
 	Settings map[string]string
+	// StandbyOf is the URL of a running server: the new server begins as a copy
+	// of it and follows it, under the same password, until it is promoted.
+	// "": a server of its own, which starts empty.
+	StandbyOf string
 	// Volatile switches all waiting for the disk off: faster, but a machine
 	// that crashes corrupts the data, and a server that is killed may lose its
 	// last commits unless Settings put synchronous_commit on. False: real
@@ -135,6 +139,10 @@ func (p *Postgres) URL() string {
 
 	return u.String()
 }
+
+// Program is the path of one of the programs that come with the server, such as
+// pg_dump, in the server's version.
+func (p *Postgres) Program(name string) string { return filepath.Join(p.programs, name) }
 
 // Start brings a stopped or killed server back with the same data on the same
 // port, and returns when it takes connections, which is after crash recovery.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,13 @@ func (p *Postgres) initialize(ctx context.Context, log *os.File) error {
 	// Left for the next process before there are data: without the password
 	// they would be of no use.
 	p.known.Password = rand.Text()
+	if p.config.StandbyOf != "" {
+		primary, err := url.Parse(p.config.StandbyOf)
+		if err != nil {
+			return errors.New("copying a server: its URL is not valid") // the text may quote the password
+		}
+		p.known.Password, _ = primary.User.Password()
+	}
 	if err := p.dir.remember(p.known); err != nil {
 		return err
 	}
@@ -47,7 +55,11 @@ func (p *Postgres) initialize(ctx context.Context, log *os.File) error {
 		return fmt.Errorf("creating the data folder: %w", err)
 	}
 
-	if err := p.initdb(ctx, unfinished, log); err != nil {
+	create := p.initdb
+	if p.config.StandbyOf != "" {
+		create = p.copyPrimary
+	}
+	if err := create(ctx, unfinished, log); err != nil {
 		return err
 	}
 
@@ -84,12 +96,42 @@ func (p *Postgres) initdb(ctx context.Context, dir string, log *os.File) error {
 		args = append(args, "--no-sync")
 	}
 
-	cmd := exec.CommandContext(ctx, filepath.Join(p.programs, "initdb"), args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, serverEnvironment(dir), log, log
+	return p.create(ctx, dir, log, "initdb", args...)
+}
+
+// copyPrimary makes the data of a standby, which finds its primary by the
+// settings that the copying leaves in them.
+func (p *Postgres) copyPrimary(ctx context.Context, dir string, log *os.File) error {
+	for _, path := range []string{dir, filepath.Join(dir, "data")} {
+		if err := p.account.own(path); err != nil {
+			return err
+		}
+	}
+
+	return p.create(ctx, dir, log, "pg_basebackup", "--pgdata="+filepath.Join(dir, "data"),
+		"--dbname="+withoutPassword(p.config.StandbyOf), "--checkpoint=fast", "--wal-method=stream", "--write-recovery-conf")
+}
+
+func withoutPassword(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = url.User(u.User.Username())
+
+	return u.String()
+}
+
+// create runs a program that makes the server's data.
+func (p *Postgres) create(ctx context.Context, dir string, log *os.File, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, p.Program(program), args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
+	// Not among the arguments, which everybody on this machine can see.
+	cmd.Env = append(serverEnvironment(dir), "PGPASSWORD="+p.known.Password)
 	cmd.SysProcAttr = sysProcAttr(command{account: p.account})
 
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("running initdb: %w\n%s", err, p.dir.logTail())
+		return fmt.Errorf("running %s: %w\n%s", program, err, p.dir.logTail())
 	}
 
 	return nil
