@@ -166,15 +166,16 @@ func (c *Connection) Drop() {
 // answer within two seconds, as under an alarm, is cut off. Safe to call twice.
 func (c *Connection) Close() error {
 	c.mu.Lock()
-	conn, raw := c.conn, c.raw
+	conn, raw, blocked := c.conn, c.raw, c.blocked != nil
 	if !c.closed {
 		c.closed = true
 		close(c.closing)
 	}
 	c.mu.Unlock()
-	if conn == nil || conn.IsClosed() {
+	if conn == nil || conn.IsClosed() || blocked {
 		if raw != nil {
-			_ = raw.Close() // ends a handshake that is under way
+			// Ends a handshake that is under way, or what an alarm would hold up.
+			_ = raw.Close()
 		}
 		return nil
 	}

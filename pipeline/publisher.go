@@ -231,10 +231,11 @@ func (p *Publisher) Close() error {
 	p.mu.Lock()
 	channel := p.channel
 	p.mu.Unlock()
-	if channel == nil {
+	if channel == nil || p.cfg.Connection.Blocked() {
+		// A broker under an alarm answers no question before the alarm is over; the
+		// end of the connection takes the channel along.
 		return nil
 	}
-	// A broker under an alarm does not answer this before the alarm is over.
 	ctx, cancel := context.WithTimeout(context.Background(), answerGrace)
 	defer cancel()
 	return p.cfg.Connection.closeChannel(ctx, channel.ch)

@@ -16,7 +16,6 @@ import (
 
 	"chat-messaging/handlers"
 	"chat-messaging/http"
-	"chat-messaging/migrations"
 	"chat-messaging/pipeline"
 	"chat-messaging/pipeline/poison"
 	"chat-messaging/queries"
@@ -191,17 +190,6 @@ func (a *App) addPipeline(policy handlers.Decider) error {
 	return err
 }
 
-func (a *App) migrated(ctx context.Context) error {
-	pending, err := migrations.Pending(ctx, a.db.DB.DB)
-	if err != nil {
-		return err
-	}
-	if pending > 0 {
-		return fmt.Errorf("%d migrations are pending: run %s migrate up", pending, program)
-	}
-	return nil
-}
-
 // wake tells the relay of a commit: our own directly, another process's by a
 // notification, because then it would find out by the clock only.
 func (a *App) wake() {
@@ -213,51 +201,6 @@ func (a *App) wake() {
 	case a.hints <- struct{}{}:
 	default:
 	}
-}
-
-// checks are what /readyz asks.
-func (a *App) checks() []http.Check {
-	checks := []http.Check{
-		{Name: "database", Run: func(ctx context.Context) error { return a.db.PingContext(ctx) }},
-		{Name: "migrations", Run: a.migrated},
-	}
-	if a.publish != nil {
-		checks = append(checks, http.Check{Name: "broker", Run: a.brokerUp})
-	}
-	if a.pipeline != nil {
-		checks = append(checks, http.Check{
-			Name: "pipeline", Run: func(context.Context) error { return a.pipeline.Err() }, Detail: a.paused,
-		})
-	}
-	if a.relay != nil {
-		checks = append(checks, http.Check{Name: "relay", Run: func(context.Context) error { return a.relay.Err() }})
-	}
-	return checks
-}
-
-// brokerUp connects if nothing has needed the connection yet.
-func (a *App) brokerUp(ctx context.Context) error {
-	for _, c := range []*pipeline.Connection{a.consume, a.publish} {
-		if c == nil {
-			continue
-		}
-		if err := c.Err(); err != nil {
-			if c.Blocked() {
-				// Under an alarm the broker does not read, so that a channel would
-				// never open, and giving it up would cost the connection.
-				return err
-			}
-			ch, openErr := c.Channel(ctx)
-			if openErr != nil {
-				return openErr
-			}
-			_ = ch.Close()
-			if err := c.Err(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // Listen binds the HTTP address; URL is known afterwards.
@@ -335,7 +278,11 @@ func (a *App) close(stopBackground func()) error {
 		errs = append(errs, a.pipeline.Close())
 	}
 	if a.relay != nil {
-		errs = append(errs, a.relay.Drain(ctx))
+		if err := a.relay.Drain(ctx); err != nil {
+			// The time is over, and the relay would give the window that it has in
+			// hand some more. Without the connection there is nothing to wait for.
+			errs = append(errs, err, a.publish.Close())
+		}
 	}
 	errs = append(errs, a.server.Shutdown(ctx))
 	stopBackground()
