@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
 	"chat-messaging/queries/queriestest"
@@ -28,7 +25,13 @@ type runningApp struct {
 // run starts the very App that serve runs, on a free port.
 func (c *corner) run(settings ...string) *runningApp {
 	c.t.Helper()
-	app, err := newApp(c.config(settings...), testLogger(c.t))
+	return c.runLogging(testLogger(c.t), settings...)
+}
+
+// runLogging is run with a logger of the test's choice.
+func (c *corner) runLogging(logger *slog.Logger, settings ...string) *runningApp {
+	c.t.Helper()
+	app, err := newApp(c.config(settings...), logger)
 	require.NoError(c.t, err)
 	require.NoError(c.t, app.Listen())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -200,23 +203,4 @@ func TestAServiceWithoutServersDrains(t *testing.T) {
 	began := time.Now()
 	app.drain()
 	require.Less(t, time.Since(began), 10*time.Second)
-}
-
-// line is a connection to a server that can be interrupted.
-type connectionLine struct {
-	proxy *toxiproxy.Proxy
-	url   string
-}
-
-func newLine(t testing.TB, address string) *connectionLine {
-	t.Helper()
-	u, err := url.Parse(address)
-	require.NoError(t, err)
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l := &connectionLine{proxy: toxiproxy.NewProxy(server, strings.ToLower(u.Scheme), "127.0.0.1:0", u.Host)}
-	require.NoError(t, l.proxy.Start())
-	t.Cleanup(l.proxy.Stop)
-	u.Host = l.proxy.Listen
-	l.url = u.String()
-	return l
 }

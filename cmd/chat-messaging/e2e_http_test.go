@@ -46,8 +46,15 @@ func awaitReady(t testing.TB, url string) {
 // awaitNotReady waits until a check fails for the reason.
 func awaitNotReady(t testing.TB, url, check, reason string) {
 	t.Helper()
+	var body string
+	defer func() {
+		if t.Failed() {
+			t.Logf("the last answer: %s", body)
+		}
+	}()
 	eventually(t, "it does not say that "+check+" fails: "+reason, func() bool {
-		code, body := get(t, url+"/readyz")
+		var code int
+		code, body = get(t, url+"/readyz")
 		if code != http.StatusServiceUnavailable {
 			return false
 		}
@@ -73,4 +80,19 @@ func metric(t testing.TB, url, name string) map[string]float64 {
 		}
 	}
 	return values
+}
+
+// counter reads a metric that has no labels.
+func counter(t testing.TB, url, name string) float64 {
+	t.Helper()
+	_, body := get(t, url+"/metrics")
+	for line := range strings.Lines(body) {
+		if value, found := strings.CutPrefix(strings.TrimSpace(line), name+" "); found {
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(t, err)
+			return n
+		}
+	}
+	require.Fail(t, "there is no metric "+name)
+	return 0
 }

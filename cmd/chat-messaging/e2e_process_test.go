@@ -52,11 +52,20 @@ func start(t testing.TB, environ []string, args ...string) *process {
 // startProgram is start with another build of the program.
 func startProgram(t testing.TB, path string, environ []string, args ...string) *process {
 	t.Helper()
+	return startWriting(t, path, nil, environ, args...)
+}
+
+// startWriting is startProgram with a log that goes elsewhere, unless that is nil.
+func startWriting(t testing.TB, path string, log *os.File, environ []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	// A data race in the process ends it, so that the test notices.
 	p.cmd.Env = slices.Concat(environ, []string{runMain + "=1", "GORACE=halt_on_error=1"})
 	p.cmd.Dir = t.TempDir() // there is no .env
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if log != nil {
+		p.cmd.Stderr = log
+	}
 	dieWithUs(p.cmd)
 	started := make(chan error)
 	go func() {
