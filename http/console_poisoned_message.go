@@ -18,9 +18,10 @@ import (
 // Verdict is what validation says of a body.
 type Verdict struct {
 	// Outcome is valid, rejected or poisoned.
-	Outcome string
+	Outcome string `json:"outcome"`
 	// Code and Detail tell why it is not valid.
-	Code, Detail string
+	Code   string `json:"reason"`
+	Detail string `json:"detail"`
 }
 
 // The outcomes of validation.

@@ -33,6 +33,7 @@ Exit codes:
   1  failed
   2  called in a wrong way
   3  nothing found
+  4  done in part
 `
 
 // usageTemplate is cobra's with the pointless line "[flags]" left out for a

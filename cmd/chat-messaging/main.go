@@ -27,6 +27,8 @@ const (
 	exitUsage  = 2
 	// exitNothing: what was asked for does not exist.
 	exitNothing = 3
+	// exitPartly: some of it could not be done.
+	exitPartly = 4
 )
 
 // errNothingFound makes the program exit with exitNothing.
@@ -69,6 +71,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	text := fmt.Sprintf("%s: %v\n", program, err)
 
+	if coded, ok := errors.AsType[exitError](err); ok {
+		return coded.code
+	}
 	// Whatever fails before the verb has begun is about how it was called.
 	var usage usageError
 	if errors.As(err, &usage) || !started() {

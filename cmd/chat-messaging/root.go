@@ -23,7 +23,7 @@ func verbs(load settings, environ []string) []*cobra.Command {
 		in(groupService, newServe(load), newMigrate(load)),
 		in(groupTry, newDemo(load), newChat(load), newSend(load), newWatch(load), newToken(load)),
 		in(groupOperate, newStatus(load, environ), newPause(load), newResume(load), newMessages(load),
-			newHealthcheck(load), newVersion()),
+			newPoison(load), newHealthcheck(load), newVersion()),
 	)
 }
 
