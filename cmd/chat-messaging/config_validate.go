@@ -41,11 +41,37 @@ func (c *Config) validate(found *problems) {
 func (c *Config) checkStores(found *problems) {
 	if fault := databaseURLFault(string(c.DatabaseURL)); fault != "" {
 		found.add("DATABASE_URL", fault)
+	} else if fault := certificateFault(string(c.DatabaseURL), "sslrootcert", "sslcert", "sslkey"); fault != "" {
+		found.add("DATABASE_URL", fault)
 	}
 	// The library's error quotes the URL, so only the fact is passed on.
 	if _, err := amqp.ParseURI(string(c.RabbitMQURL)); err != nil {
 		found.add("RABBITMQ_URL", "not a usable AMQP URL")
+	} else if fault := certificateFault(string(c.RabbitMQURL), "cacertfile", "certfile", "keyfile"); fault != "" {
+		found.add("RABBITMQ_URL", fault)
 	}
+}
+
+// certificateFault looks at the files that a URL names for TLS. Without this the
+// service would start and say at each try that it cannot connect; and of a
+// certificate without its key the broker's client would say nothing at all.
+func certificateFault(text, authority, certificate, key string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	if (query.Get(certificate) == "") != (query.Get(key) == "") {
+		return "has one of " + certificate + " and " + key + " without the other"
+	}
+	for _, name := range []string{authority, certificate, key} {
+		if path := query.Get(name); path != "" && path != "system" { // of Postgres: the system's authorities
+			if fault := fileFault(path); fault != "" {
+				return "the file of its " + name + ": " + fault
+			}
+		}
+	}
+	return ""
 }
 
 func databaseURLFault(text string) string {

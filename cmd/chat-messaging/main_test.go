@@ -59,7 +59,7 @@ func TestAWrongCallExitsWith2AndPointsToTheHelp(t *testing.T) {
 		{"unknown verb", []string{"bogus"}, `unknown command "bogus"`, "chat-messaging --help"},
 		{"misspelt verb", []string{"migrat"}, `did you mean "migrate"?`, "chat-messaging --help"},
 		{"unknown verb below a verb", []string{"migrate", "sideways"}, `unknown command "sideways"`, "chat-messaging migrate --help"},
-		{"verb that needs another", []string{"migrate"}, "down, status, up", "chat-messaging migrate --help"},
+		{"verb that needs another", []string{"migrate"}, "down, grant, status, up", "chat-messaging migrate --help"},
 		{"unknown flag", []string{"migrate", "up", "--bogus"}, "unknown flag: --bogus", "chat-messaging migrate up --help"},
 		{"unknown shorthand", []string{"version", "-x"}, "unknown shorthand flag", "chat-messaging version --help"},
 		{"flag of the wrong type", []string{"token", "--user", "me"}, "invalid argument", "chat-messaging token --help"},

@@ -29,7 +29,7 @@ comes first on its search_path. Safe to run from several places at once.`,
   chat-messaging migrate status
   chat-messaging migrate down --yes`,
 	}
-	cmd.AddCommand(newMigrateUp(load), newMigrateDown(load), newMigrateStatus(load))
+	cmd.AddCommand(newMigrateUp(load), newMigrateDown(load), newMigrateStatus(load), newMigrateGrant(load))
 	requireVerb(cmd)
 	return cmd
 }
@@ -104,6 +104,37 @@ func newMigrateStatus(load settings) *cobra.Command {
 			})
 		},
 	}
+}
+
+func newMigrateGrant(load settings) *cobra.Command {
+	var role string
+	cmd := &cobra.Command{
+		Use:   "grant",
+		Short: "Let a database role run the service, and nothing more",
+		Long: `Give a role what serve needs of the tables, and take back whatever else it was
+given there: it reads and writes rows, and can neither change the schema nor
+delete a message. Run it as the role that migrates, again after each migrate up.
+
+The role itself is made with SQL:
+
+  CREATE ROLE chat_serve LOGIN PASSWORD '…'`,
+		Example: `  chat-messaging migrate grant --role chat_serve`,
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&role, "role", "", "the `name` of the role that serve connects as")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if role == "" {
+			return usagef("migrate grant needs --role")
+		}
+		return withDatabase(cmd.Context(), load, func(ctx context.Context, db *sql.DB) error {
+			if err := migrations.Grant(ctx, db, role); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s may serve\n", role)
+			return err
+		})
+	}
+	return cmd
 }
 
 // withDatabase calls do with a pool on DATABASE_URL that has answered once.

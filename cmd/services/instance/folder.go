@@ -28,6 +28,7 @@ type memory struct {
 	Node        string `json:"node,omitempty"`
 	ClusterPort int    `json:"cluster_port,omitempty"`
 	MapperPort  int    `json:"mapper_port,omitempty"`
+	TLSPort     int    `json:"tls_port,omitempty"`
 }
 
 func (m memory) main() *process {

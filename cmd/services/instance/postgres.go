@@ -29,6 +29,9 @@ type PostgresConfig struct {
 	// of it and follows it, under the same password, until it is promoted.
 	// "": a server of its own, which starts empty.
 	StandbyOf string
+	// TLS lets in encrypted connections only, but for those of the superuser.
+	// Nil: none are encrypted.
+	TLS *TLS
 	// Volatile switches all waiting for the disk off: faster, but a machine
 	// that crashes corrupts the data, and a server that is killed may lose its
 	// last commits unless Settings put synchronous_commit on. False: real
@@ -183,9 +186,14 @@ func (p *Postgres) start(ctx context.Context) error {
 		return err
 	}
 
+	secure, err := p.secure()
+	if err != nil {
+		return err
+	}
+
 	p.main, err = spawn(command{
 		path:     filepath.Join(p.programs, "postgres"),
-		args:     p.arguments(),
+		args:     p.arguments(secure),
 		env:      serverEnvironment(p.dir.path),
 		dir:      p.dir.data(),
 		account:  p.account,

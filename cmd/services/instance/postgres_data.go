@@ -137,7 +137,7 @@ func (p *Postgres) create(ctx context.Context, dir string, log *os.File, program
 	return nil
 }
 
-func (p *Postgres) arguments() []string {
+func (p *Postgres) arguments(secure map[string]string) []string {
 	settings := map[string]string{
 		"listen_addresses": "127.0.0.1",
 		"port":             strconv.Itoa(p.known.Port),
@@ -150,6 +150,7 @@ func (p *Postgres) arguments() []string {
 		settings["synchronous_commit"] = "off"
 	}
 
+	maps.Copy(settings, secure)
 	maps.Copy(settings, p.config.Settings)
 
 	args := []string{"-D", p.dir.data()}

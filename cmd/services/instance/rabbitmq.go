@@ -27,6 +27,8 @@ type RabbitMQConfig struct {
 	// Settings are lines of rabbitmq.conf, such as
 	// "vm_memory_high_watermark.absolute": "200MB". Nil: RabbitMQ's defaults.
 	Settings map[string]string
+	// TLS opens another port, for TLSURL. Nil: none.
+	TLS *TLS
 	// Plugins to enable, such as "rabbitmq_management". Nil: none, which
 	// starts fastest.
 	Plugins []string
@@ -129,6 +131,18 @@ func (r *RabbitMQ) URL() string {
 		Scheme: "amqp",
 		User:   url.UserPassword("chat", r.known.Password),
 		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(r.known.Port)),
+		Path:   "/",
+	}
+
+	return u.String()
+}
+
+// TLSURL is URL on the port with TLS, which changes from Start to Start.
+func (r *RabbitMQ) TLSURL() string {
+	u := url.URL{
+		Scheme: "amqps",
+		User:   url.UserPassword("chat", r.known.Password),
+		Host:   net.JoinHostPort("127.0.0.1", strconv.Itoa(r.known.TLSPort)),
 		Path:   "/",
 	}
 

@@ -61,12 +61,12 @@ func (r *RabbitMQ) identify() {
 // chooseInnerPorts finds new ports for what is nobody's business but the
 // node's, at each start: somebody may have taken the former ones meanwhile.
 func (r *RabbitMQ) chooseInnerPorts(ctx context.Context) error {
-	ports, err := freePorts(ctx, 2)
+	ports, err := freePorts(ctx, 3)
 	if err != nil {
 		return err
 	}
 
-	r.known.ClusterPort, r.known.MapperPort = ports[0], ports[1]
+	r.known.ClusterPort, r.known.MapperPort, r.known.TLSPort = ports[0], ports[1], ports[2]
 
 	return nil
 }
@@ -78,8 +78,13 @@ func (r *RabbitMQ) configure() error {
 		return fmt.Errorf("creating the data folder: %w", err)
 	}
 
+	secure, err := r.secure()
+	if err != nil {
+		return err
+	}
+
 	files := map[string]string{
-		"rabbitmq.conf":   r.settings(),
+		"rabbitmq.conf":   r.settings(secure),
 		"enabled_plugins": "[" + strings.Join(r.config.Plugins, ",") + "].\n",
 	}
 	for name, text := range files {
@@ -96,7 +101,7 @@ func (r *RabbitMQ) configure() error {
 	return r.account.own(r.dir.data())
 }
 
-func (r *RabbitMQ) settings() string {
+func (r *RabbitMQ) settings(secure map[string]string) string {
 	settings := map[string]string{
 		"listeners.tcp.1": "127.0.0.1:" + strconv.Itoa(r.known.Port),
 		// Not guest/guest: every account of this machine can reach the port.
@@ -106,6 +111,7 @@ func (r *RabbitMQ) settings() string {
 		"log.console": "true",
 		"log.file":    "false",
 	}
+	maps.Copy(settings, secure)
 	maps.Copy(settings, r.config.Settings)
 
 	var text strings.Builder
