@@ -20,6 +20,9 @@ FROM gcr.io/distroless/static-debian12:nonroot
 
 COPY --from=build /out/chat-messaging /chat-messaging
 
+# By number, so that an orchestrator can tell that it is not root.
+USER 65532:65532
+
 EXPOSE 8002
 
 # Only says that the process lives; /readyz knows about database and broker, and

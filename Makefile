@@ -12,7 +12,7 @@ LDFLAGS  := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 WITH_SERVICES = env="$$($(SERVICES) up $(1))" && eval "$$env"
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint soak mutants bench bench-quick bench-micro bench-rest build binaries services services-down services-install clean
+.PHONY: help run demo test lint vulncheck soak mutants bench bench-quick bench-micro bench-rest build binaries services services-down services-install clean
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
 	go vet -tags failpoints ./middleware/failpoint
 	go tool -modfile=tools/go.mod golangci-lint run
 	go mod tidy -diff
+	@$(MAKE) --no-print-directory vulncheck
+
+# Exit code 3 is a finding. Everything else that can go wrong is the network: the
+# list of vulnerabilities is on the internet, and so may be the tool.
+vulncheck: ## Look for known vulnerabilities in what the program calls; without a network it only says so
+	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@v1.9.0 && timeout 300 bin/govulncheck ./... ; code=$$?; \
+	case $$code in 0) ;; 3) exit 1 ;; *) echo "vulncheck: not checked for known vulnerabilities (code $$code)" ;; esac
 
 MINUTES ?= 20
 

@@ -98,6 +98,11 @@ func respondPage(w http.ResponseWriter, r *http.Request, p page, policy string) 
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
+	// For browsers that do not know the policy's frame-ancestors, and so that no
+	// page of another origin holds on to this one.
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-cache")
 	respondTagged(w, r, "text/html; charset=utf-8", variant.html, variant.tag)
 	return nil

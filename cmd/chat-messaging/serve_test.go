@@ -120,3 +120,19 @@ func TestServeMigratesIfItIsAskedTo(t *testing.T) {
 		p.stop()
 	}
 }
+
+// In its container nothing can be written to.
+func TestServeWritesNoFile(t *testing.T) {
+	t.Parallel()
+	c := newCorner(t)
+	temporary := t.TempDir()
+	p := start(t, append(c.environ, "TMPDIR="+temporary, "HOME="+temporary), "serve")
+	awaitReady(t, p.url())
+	status(t, p.url()+"/docs")
+	p.stop()
+	for _, folder := range []string{temporary, p.cmd.Dir} {
+		entries, err := os.ReadDir(folder)
+		require.NoError(t, err)
+		require.Empty(t, entries)
+	}
+}

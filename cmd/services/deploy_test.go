@@ -23,6 +23,7 @@ type composeFile struct {
 		Environment map[string]string
 		Ports       []string
 		Volumes     []string
+		Tmpfs       []string
 		ReadOnly    bool                                  `yaml:"read_only"`
 		CapDrop     []string                              `yaml:"cap_drop"`
 		SecurityOpt []string                              `yaml:"security_opt"`
@@ -146,6 +147,8 @@ func TestComposeStartsInOrderAndIsClosed(t *testing.T) {
 		if service.Image == "chat-messaging" {
 			require.True(t, service.ReadOnly, name)
 			require.Equal(t, []string{"ALL"}, service.CapDrop, name)
+			require.Empty(t, service.Volumes, "%s writes no file", name)
+			require.Empty(t, service.Tmpfs, "%s writes no file", name)
 		}
 	}
 }
@@ -165,6 +168,9 @@ func TestTheImageIsBuiltFromThisProject(t *testing.T) {
 
 	stages := strings.Split(file, "\nFROM ")
 	require.Regexp(t, `^\S+:nonroot\n`, stages[len(stages)-1])
+	require.Regexp(t, `(?m)^USER [1-9]\d*:[1-9]\d*$`, stages[len(stages)-1], "not root, and by number")
+	require.NotRegexp(t, `(?m)^(ADD|VOLUME|RUN) `, stages[len(stages)-1], "the image holds the program and nothing else")
+	require.NotRegexp(t, `(?i)(password|secret|token|key)\s*=`, file, "what is built in can be read by all who have the image")
 
 	// .dockerignore lets in what it names and nothing else.
 	allowed := strings.Split(readProject(t, ".dockerignore"), "\n")
