@@ -73,8 +73,7 @@ ON CONFLICT (state, code, stage) DO UPDATE SET entries = 0`)
 }
 
 func code(err error) string {
-	var pqErr *pq.Error
-	if errors.As(err, &pqErr) {
+	if pqErr, ok := errors.AsType[*pq.Error](err); ok {
 		return string(pqErr.Code)
 	}
 	return ""
@@ -112,6 +111,7 @@ SELECT table_name, privilege_type FROM information_schema.role_table_grants
 WHERE grantee = 'a "role"' AND table_schema = current_schema() AND table_name <> 'goose_db_version'
   AND (table_name <> 'poison_groups' OR privilege_type = 'SELECT') -- written by triggers`)
 	require.NoError(t, err)
+	defer func() { _ = rows.Close() }()
 	var granted [][2]string
 	for rows.Next() {
 		var g [2]string
