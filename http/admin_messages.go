@@ -37,7 +37,7 @@ func (s *Server) findMessages(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.databaseContext(r)
 	defer cancel()
-	found, err := s.lookup().Find(ctx, q, reader)
+	found, err := s.lookup().FindAll(ctx, q, reader)
 	if err != nil {
 		return err
 	}

@@ -113,10 +113,10 @@ type Event struct {
 }
 
 // Find returns the messages that the query names, of a chat by position and of a
-// sender the newest first, and with a client's id the poisoned ones that have it.
-// Bodies are shown to reader, who is recorded in the audit, and to nobody if that
-// is nil. That nothing is found is no error: a rejected message is not kept.
-func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Operator) (*Found, error) {
+// sender the newest first. Their bodies are shown to reader, who is recorded in
+// the audit, and to nobody if that is nil. That there are none is no error: a
+// rejected message is not kept, and of a poisoned one Poisoned tells.
+func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Operator) ([]FoundMessage, error) {
 	messages, err := l.find(ctx, q)
 	if err != nil && !errors.Is(err, queries.ErrNotFound) { // a chat that does not exist has no messages
 		return nil, err
@@ -124,18 +124,29 @@ func (l *Lookup) Find(ctx context.Context, q MessageQuery, reader *queries.Opera
 	if err := l.record(ctx, reader, q, len(messages)); err != nil {
 		return nil, err
 	}
-	poisoned, err := l.poisoned(ctx, q)
+	return found(messages, reader != nil), nil
+}
+
+// FindAll is Find and Poisoned in one answer.
+func (l *Lookup) FindAll(ctx context.Context, q MessageQuery, reader *queries.Operator) (*Found, error) {
+	messages, err := l.Find(ctx, q, reader)
 	if err != nil {
 		return nil, err
 	}
-	return &Found{Messages: found(messages, reader != nil), Poisoned: poisoned}, nil
+	poisoned, err := l.Poisoned(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Found{Messages: messages, Poisoned: poisoned}, nil
 }
 
 // poisonSearched is how many poisoned messages of a sender or a chat are looked
 // through for a client's id, the newest first.
 const poisonSearched = 1000
 
-func (l *Lookup) poisoned(ctx context.Context, q MessageQuery) ([]FoundPoisoned, error) {
+// Poisoned returns the poisoned messages that have the query's client id; none if
+// it has no such id.
+func (l *Lookup) Poisoned(ctx context.Context, q MessageQuery) ([]FoundPoisoned, error) {
 	list := []FoundPoisoned{}
 	if q.ClientMessageID == "" {
 		return list, nil

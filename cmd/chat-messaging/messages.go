@@ -81,7 +81,7 @@ has ever sent; name the chat too where that is much.`,
 				return usagef("--limit must be from 1 to 1000")
 			}
 			return withLookup(cmd.Context(), load, func(ctx context.Context, l *http.Lookup) error {
-				found, err := l.Find(ctx, q, o.reader())
+				found, err := l.FindAll(ctx, q, o.reader())
 				if err != nil {
 					return err
 				}
