@@ -27,6 +27,17 @@ func (s *Server) adminRoutes() []adminRoute {
 		{http.MethodPut, "/admin/consumption", "set_consumption", RoleOperator, s.putConsumption},
 		{http.MethodGet, "/admin/messages", "admin_messages", RoleViewer, s.findMessages},
 		{http.MethodGet, "/admin/messages/{chat:[0-9]{1,19}}-{seq:[0-9]{1,19}}", "admin_message", RoleViewer, s.showMessage},
+		{http.MethodGet, "/admin/poisoned", "admin_poisoned", RoleViewer, s.adminListPoisoned},
+		{http.MethodGet, "/admin/poisoned/groups", "admin_poison_groups", RoleViewer, s.adminPoisonGroups},
+		{http.MethodGet, "/admin/poisoned/preview", "admin_poison_preview", RoleViewer, s.adminPreviewPoison},
+		{http.MethodGet, "/admin/poisoned/{id:[0-9]{1,18}}", "admin_poisoned_message", RoleViewer, s.adminShowPoisoned},
+		{http.MethodPut, "/admin/poisoned/{id:[0-9]{1,18}}/body", "edit_poisoned", RoleOperator, s.adminEditPoisoned},
+		{http.MethodDelete, "/admin/poisoned/{id:[0-9]{1,18}}/body", "revert_poisoned", RoleOperator, s.adminRevertPoisoned},
+		{http.MethodGet, "/admin/jobs", "admin_jobs", RoleViewer, s.adminListJobs},
+		{http.MethodPost, "/admin/jobs", "create_job", RoleOperator, s.adminCreateJob},
+		{http.MethodGet, "/admin/jobs/{id:[0-9]{1,18}}", "admin_job", RoleViewer, s.adminShowJob},
+		{http.MethodPost, "/admin/jobs/{id:[0-9]{1,18}}/{verb:pause|resume|cancel}", "steer_job", RoleOperator, s.adminSteerJob},
+		{http.MethodGet, "/admin/audit", "admin_audit", RoleViewer, s.adminListAudit},
 	}
 }
 
@@ -70,7 +81,7 @@ func (s *Server) getCaller(w http.ResponseWriter, r *http.Request) error {
 
 // respondAdmin answers with v as JSON. Nothing for operators is ever stored
 // between here and them.
-func respondAdmin(w http.ResponseWriter, status int, v any) error { //nolint:unparam // not every answer will be a 200
+func respondAdmin(w http.ResponseWriter, status int, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return err
