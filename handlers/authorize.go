@@ -52,6 +52,10 @@ func enforce(decider Decider, b *Batch, item *Item) {
 		item.Reject(RejectUnknownChat)
 		return
 	}
+	if chat.Busy {
+		item.Verdict = Held
+		return
+	}
 	permit, policy := decider.Decide(ActionSend, item.Message.SenderID, chat.Members, item.Message.RecipientID)
 	item.Policy = policy
 	if !permit {

@@ -21,6 +21,10 @@ const (
 	// Failed items can never be processed and name nobody to answer: they go to
 	// the poison queue with the reason.
 	Failed
+	// Held items are of a chat that somebody else has locked. They are no outcome:
+	// the delivery is decided anew in a later batch, behind those of its chat that
+	// were held before it.
+	Held
 )
 
 // String returns the verdict as it stands in metrics and logs.
@@ -36,6 +40,8 @@ func (v Verdict) String() string {
 		return "replayed"
 	case Failed:
 		return "poisoned"
+	case Held:
+		return "held"
 	default:
 		return "open"
 	}

@@ -57,6 +57,7 @@ type entry struct {
 	single  bool
 	self    [1]*message.Message
 	verdict chan error
+	open    int // members without a verdict; the outbox's
 }
 
 // of makes the entry one for the message.

@@ -18,6 +18,8 @@ type Batch struct {
 	Tx *queries.Tx
 
 	verdicts    []error
+	held        map[int]struct{}
+	busy        map[int64]struct{} // chats to pass; nil: wait for their locks
 	afterCommit []func()
 }
 
@@ -26,6 +28,16 @@ type Batch struct {
 // written for it is undone.
 func (b *Batch) Fail(i int, err error) {
 	b.verdicts[i] = err
+}
+
+// Hold leaves a message for a later batch, in which it comes before all that have
+// arrived since. Whoever holds a message holds those of the same chat behind it
+// too, or they overtake it.
+func (b *Batch) Hold(i int) {
+	if b.held == nil {
+		b.held = map[int]struct{}{}
+	}
+	b.held[i] = struct{}{}
 }
 
 // AfterCommit calls fn once the transaction is committed, and not if it is
@@ -37,7 +49,10 @@ func (b *Batch) AfterCommit(fn func()) {
 func (b *Batch) begin(tx *queries.Tx) {
 	b.Tx = tx
 	b.verdicts = make([]error, len(b.Messages))
-	b.afterCommit = nil
+	b.afterCommit, b.held = nil, nil
+	if b.busy != nil {
+		tx.PassLocked(b.busy)
+	}
 }
 
 type batchKey struct{}

@@ -107,12 +107,7 @@ type Outbox struct {
 	done    chan struct{}
 	pool    sync.Pool
 	places  []place // of the batch at hand; the worker's own
-}
-
-// place is a message in a batch, and where its verdict goes.
-type place struct {
-	msg *message.Message
-	err *error
+	waiting held    // likewise
 }
 
 // NewOutbox checks the configuration. The outbox starts when its Middleware is
@@ -193,6 +188,7 @@ func (o *Outbox) work(run message.HandlerFunc) {
 		case <-o.quit:
 			return
 		case <-o.cfg.Arrivals.ready:
+		case <-o.waiting.again():
 		}
 		var room int
 		entries, room = o.cfg.Arrivals.take(entries[:0], o.cfg.MaxBatch)
@@ -221,19 +217,20 @@ func (o *Outbox) linger(entries []*entry, room int) []*entry {
 	return entries
 }
 
-// process settles every entry.
+// process brings the messages of the entries to their verdicts, behind those that
+// were held before.
 func (o *Outbox) process(run message.HandlerFunc, entries []*entry) {
-	o.places = o.places[:0]
+	o.places = o.waiting.take(o.places[:0])
 	for _, e := range entries {
+		if e.open = len(e.members); e.open == 0 {
+			e.settle()
+		}
 		for i, msg := range e.members {
-			o.places = append(o.places, place{msg, &e.errs[i]})
+			o.places = append(o.places, place{msg, &e.errs[i], e})
 		}
 	}
 	o.decide(run, o.places)
 	clear(o.places)
-	for _, e := range entries {
-		e.settle()
-	}
 }
 
 // decide brings every message to its verdict. One message must not fail its
@@ -246,7 +243,7 @@ func (o *Outbox) decide(run message.HandlerFunc, places []place) {
 		// behind it on the same channel are too, so what is processed of a
 		// channel is always a prefix of what it delivered.
 		if err := p.msg.Context().Err(); err != nil {
-			*p.err = context.Cause(p.msg.Context())
+			p.decide(context.Cause(p.msg.Context()))
 			continue
 		}
 		live = append(live, p)
@@ -258,18 +255,25 @@ func (o *Outbox) decide(run message.HandlerFunc, places []place) {
 	switch {
 	case err == nil:
 		for i, p := range live {
-			*p.err = batch.verdicts[i]
+			if _, held := batch.held[i]; held {
+				o.waiting.add(p)
+				continue
+			}
+			p.decide(batch.verdicts[i])
 		}
+	case errors.Is(err, queries.ErrChatLocked):
+		o.waiting.passLocked()
+		o.decide(run, live)
 	case !o.cfg.Isolate(err):
 		for _, p := range live {
-			*p.err = err
+			p.decide(err)
 		}
 	case len(live) > 1:
 		half := len(live) / 2
 		o.decide(run, live[:half])
 		o.decide(run, live[half:])
 	default:
-		*live[0].err = o.cfg.Condemn(err)
+		live[0].decide(o.cfg.Condemn(err))
 	}
 }
 
@@ -277,7 +281,7 @@ func (o *Outbox) decide(run message.HandlerFunc, places []place) {
 // single message is only believed while the database answers a probe: before
 // that it is tried again.
 func (o *Outbox) attempt(run message.HandlerFunc, places []place) (*Batch, error) {
-	batch := &Batch{Messages: make([]*message.Message, len(places))}
+	batch := &Batch{Messages: make([]*message.Message, len(places)), busy: o.waiting.busy}
 	for i, p := range places {
 		batch.Messages[i] = p.msg
 	}

@@ -33,15 +33,22 @@ func (p *Pipeline) runBatch(carrier *message.Message) ([]*message.Message, error
 	if err := p.handle(carrier.Context(), b); err != nil {
 		return nil, err
 	}
+	held := 0
 	for i, item := range b.Items {
 		switch item.Verdict {
 		case handlers.Failed:
 			gathered.Fail(i, item.Failure)
+		case handlers.Held:
+			gathered.Hold(i)
+			held++
 		case handlers.Open:
 			return nil, fmt.Errorf("the chain left a message open: %w", errUndecided)
 		}
 	}
-	gathered.AfterCommit(func() { p.settled(b) })
+	gathered.AfterCommit(func() {
+		p.settled(b)
+		p.tellHeld(held)
+	})
 	return b.Events, nil
 }
 
@@ -56,6 +63,20 @@ func (p *Pipeline) settled(b *handlers.Batch) {
 				"sender_id", item.Message.SenderID, "chat_id", shorten(item.Message.ChatID, 64))
 		}
 	}
+}
+
+// tellHeld says once that messages wait for chats that somebody else has locked,
+// and once that it is over.
+func (p *Pipeline) tellHeld(held int) {
+	if p.holding == (held > 0) {
+		return
+	}
+	p.holding = held > 0
+	if p.holding {
+		p.cfg.Logger.Warn("somebody else has locked chats: their messages wait, others go on", "messages", held)
+		return
+	}
+	p.cfg.Logger.Info("no message waits for a locked chat any more")
 }
 
 // outboxRow reads what the outbox keeps of an event from its metadata.

@@ -64,9 +64,12 @@ func (p *Pipeline) perBatch() []message.HandlerMiddleware {
 		// Outside the transaction: each try has one of its own. Around the batch,
 		// not around a delivery, so that no message leaves its place in the order.
 		middleware.Retry(middleware.RetryConfig{
-			ShouldRetry: func(err error) bool { return !isolates(err) && !failpoint.Mutated(failpoint.NackOnDatabaseError) },
-			AtOnce:      func(err error) bool { return queries.Classify(err) == queries.FaultConflict },
-			OnRetry:     p.onRetry,
+			ShouldRetry: func(err error) bool {
+				// Where only a chat is locked the others go on: see the outbox.
+				return !isolates(err) && !errors.Is(err, queries.ErrChatLocked) && !failpoint.Mutated(failpoint.NackOnDatabaseError)
+			},
+			AtOnce:  func(err error) bool { return queries.Classify(err) == queries.FaultConflict },
+			OnRetry: p.onRetry,
 		}),
 		// Innermost, so that the transaction of a handler that panics is rolled
 		// back and the panic blames one message, not the process.

@@ -37,6 +37,9 @@
 // client_message_id) is unique in the schema; its positions in the chat, seq, run
 // from 1 without gaps, in the order in which the queue delivered.
 //
+// A chat that somebody else has locked holds up its own messages and no others,
+// after a moment in which it holds up all.
+//
 // Outcome. The event is in the same transaction as the message, so there is one
 // without the other never.
 //

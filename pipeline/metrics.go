@@ -116,7 +116,7 @@ func (m *Metrics) settled(b *handlers.Batch) {
 		switch item.Verdict {
 		case handlers.Accepted:
 			accepted++
-		case handlers.Failed:
+		case handlers.Failed, handlers.Held:
 		default:
 			m.outcomes.WithLabelValues(item.Verdict.String(), item.Rejection.Code).Inc()
 		}

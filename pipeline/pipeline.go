@@ -96,6 +96,7 @@ type Pipeline struct {
 	outbox     *middleware.Outbox
 	writer     *queries.Writer
 	handle     handlers.Handler
+	holding    bool         // messages wait for locked chats; of the outbox's goroutine
 	state      atomic.Value // State
 	reason     atomic.Pointer[relayState]
 	gate       *Gate

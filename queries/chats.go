@@ -2,7 +2,9 @@ package queries
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lib/pq/oid"
@@ -14,7 +16,14 @@ type Chat struct {
 	LastSeq int64
 	// Members are the user ids, ascending.
 	Members []int64
+	// Busy says that somebody else has locked the chat, so that nothing but its id
+	// is known. Only a transaction that passes locked chats sees it.
+	Busy bool
 }
+
+// ErrChatLocked: somebody else has locked a chat for longer than a transaction
+// waits. Do it again, and pass what is locked.
+var ErrChatLocked = errors.New("somebody else has locked a chat")
 
 // The rows are locked in the order of their ids, so that two writers never wait
 // for each other in a circle; FOR NO KEY UPDATE leaves inserts that refer to a
@@ -26,12 +35,77 @@ WHERE id = ANY ($1::int8[])
 ORDER BY id
 FOR NO KEY UPDATE`
 
+const lockFreeChatsStatement = lockChatsStatement + `
+SKIP LOCKED`
+
+const existingChatsStatement = `SELECT id FROM chats WHERE id = ANY ($1::int8[])`
+
 const nowStatement = `SELECT (extract(epoch FROM now()) * 1000000)::int8 AS now_us`
+
+// PassLocked lets LockChats pass the chats that others have locked instead of
+// waiting for them. Those in busy are passed without a look, and those that are
+// found join it.
+func (t *Tx) PassLocked(busy map[int64]struct{}) { t.busy = busy }
 
 // LockChats returns those of the chats that exist, locked until the end of the
 // transaction, and the transaction's time by the database's clock. ids may
 // repeat and be empty.
 func (t *Tx) LockChats(ctx context.Context, ids []int64) (map[int64]*Chat, time.Time, error) {
+	if t.busy == nil {
+		chats, now, err := t.lockChats(ctx, lockChatsStatement, ids)
+		if lockTimedOut(err) {
+			err = fmt.Errorf("%w: %w", ErrChatLocked, err)
+		}
+		return chats, now, err
+	}
+	free := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
+		_, busy := t.busy[id]
+		return busy
+	})
+	chats, now, err := t.lockChats(ctx, lockFreeChatsStatement, free)
+	if err == nil && len(chats) < len(free) {
+		err = t.findBusy(ctx, free, chats)
+	}
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for _, id := range ids {
+		if _, busy := t.busy[id]; busy {
+			chats[id] = &Chat{ID: id, Busy: true}
+		}
+	}
+	return chats, now, nil
+}
+
+// findBusy tells those that exist and are locked by others from those that do
+// not exist.
+func (t *Tx) findBusy(ctx context.Context, ids []int64, locked map[int64]*Chat) error {
+	keys := &t.writer.arrays[0]
+	keys.reset(oid.T_int8, len(ids), 8)
+	for _, id := range ids {
+		keys.int8(id)
+	}
+	rows, err := t.QueryContext(ctx, existingChatsStatement, keys)
+	if err != nil {
+		return fmt.Errorf("looking for locked chats: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return fmt.Errorf("looking for locked chats: %w", err)
+		}
+		if locked[id] == nil {
+			t.busy[id] = struct{}{}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("looking for locked chats: %w", err)
+	}
+	return nil
+}
+
+func (t *Tx) lockChats(ctx context.Context, statement string, ids []int64) (map[int64]*Chat, time.Time, error) {
 	var nowMicros int64
 	chats := make(map[int64]*Chat, len(ids))
 	if len(ids) > 0 {
@@ -40,7 +114,7 @@ func (t *Tx) LockChats(ctx context.Context, ids []int64) (map[int64]*Chat, time.
 		for _, id := range ids {
 			keys.int8(id)
 		}
-		rows, err := t.QueryContext(ctx, lockChatsStatement, keys)
+		rows, err := t.QueryContext(ctx, statement, keys)
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
 		}

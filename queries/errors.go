@@ -51,3 +51,9 @@ func Classify(err error) Fault {
 	}
 	return FaultOutage
 }
+
+// lockTimedOut tells the end of lock_timeout.
+func lockTimedOut(err error) bool {
+	var pqErr *pq.Error
+	return errors.As(err, &pqErr) && pqErr.Code == "55P03"
+}

@@ -12,13 +12,15 @@ import (
 
 // sessionSettings hold the writer's plans on its indexes. Without them an empty
 // or never analysed table gets a plan that is hundreds of times dearer at the
-// next thousand rows, and a prepared statement keeps it.
+// next thousand rows, and a prepared statement keeps it. The lock timeout is how
+// long a chat that somebody else has locked holds up the others, once; it is longer
+// than Postgres takes to find a deadlock, which is another thing.
 const sessionSettings = `
 SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET jit = off;
-SET lock_timeout = '4s'`
+SET lock_timeout = '1500ms'`
 
 // Writer is the session that stores batches: a connection of its own on which
 // every statement is prepared once, which is worth a fifth of the throughput.
@@ -177,6 +179,7 @@ type Tx struct {
 	writer  *Writer
 	session *session
 	done    bool
+	busy    map[int64]struct{} // see PassLocked
 }
 
 // Commit makes the batch's work durable. After an error the outcome is not

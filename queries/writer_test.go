@@ -133,6 +133,38 @@ func TestLockChats(t *testing.T) {
 	})
 }
 
+// A chat that somebody else has locked is waited for, and then passed.
+func TestLockedChatsArePassed(t *testing.T) {
+	t.Parallel()
+	db := queriestest.New(t)
+	locked, free := queriestest.Chat(t, db, 1, 2), queriestest.Chat(t, db, 3, 4)
+	ctx := within(t)
+	holder := begin(t, newWriter(t, db))
+	defer holder.Rollback()
+	_, _, err := holder.LockChats(ctx, []int64{locked})
+	require.NoError(t, err)
+
+	w := newWriter(t, db)
+	tx := begin(t, w)
+	_, _, err = tx.LockChats(ctx, []int64{locked, free})
+	require.ErrorIs(t, err, queries.ErrChatLocked)
+	tx.Rollback()
+
+	tx = begin(t, w)
+	defer tx.Rollback()
+	busy := map[int64]struct{}{}
+	tx.PassLocked(busy)
+	for range 2 { // the second time without a look
+		chats, _, err := tx.LockChats(ctx, []int64{locked, free, 42, locked})
+		require.NoError(t, err)
+		require.Len(t, chats, 2)
+		require.True(t, chats[locked].Busy)
+		require.False(t, chats[free].Busy)
+		require.Equal(t, []int64{3, 4}, chats[free].Members)
+		require.Equal(t, map[int64]struct{}{locked: {}}, busy)
+	}
+}
+
 func TestADuplicateAsksForTheBatchToBeDoneAgain(t *testing.T) {
 	t.Parallel()
 	db := queriestest.New(t)
