@@ -12,7 +12,10 @@ import (
 )
 
 // Each state, and each reason that is asked for, is a run of an index that is
-// read from its end: a page costs the same however many entries there are.
+// read from its end: a page costs the same however many entries there are. The run
+// is written as a range, because with an equality the order by id alone would do,
+// and the planner would go through the primary key, past all entries of other
+// states.
 const (
 	listPoisonedStatement = `
 SELECT e.*
@@ -20,8 +23,8 @@ FROM unnest($10::text[]) AS s (state)
 CROSS JOIN LATERAL (
     SELECT` + poisonColumns + `
     FROM poisoned AS p
-    WHERE p.state = s.state AND p.id < $11 AND ` + poisonCondition + `
-    ORDER BY p.id DESC
+    WHERE (p.state, p.id) < (s.state, $11::int8) AND p.state >= s.state AND ` + poisonCondition + `
+    ORDER BY p.state DESC, p.id DESC
     LIMIT $12
 ) AS e
 ORDER BY e.id DESC
@@ -33,8 +36,8 @@ CROSS JOIN unnest($1::text[]) AS c (code)
 CROSS JOIN LATERAL (
     SELECT` + poisonColumns + `
     FROM poisoned AS p
-    WHERE p.state = s.state AND p.code = c.code AND p.id < $11 AND ` + poisonCondition + `
-    ORDER BY p.id DESC
+    WHERE (p.state, p.code, p.id) < (s.state, c.code, $11::int8) AND (p.state, p.code) >= (s.state, c.code) AND ` + poisonCondition + `
+    ORDER BY p.state DESC, p.code DESC, p.id DESC
     LIMIT $12
 ) AS e
 ORDER BY e.id DESC
