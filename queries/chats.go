@@ -21,8 +21,8 @@ type Chat struct {
 	Busy bool
 }
 
-// ErrChatLocked: somebody else has locked a chat for longer than a transaction
-// waits. Do it again, and pass what is locked.
+// ErrChatLocked is returned when somebody else has locked a chat for longer than a
+// transaction waits. Do it again, and pass what is locked.
 var ErrChatLocked = errors.New("somebody else has locked a chat")
 
 // The rows are locked in the order of their ids, so that two writers never wait
