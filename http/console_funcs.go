@@ -12,16 +12,14 @@ import (
 // funcs are what the templates can do with values.
 func (k *console) funcs() template.FuncMap {
 	return template.FuncMap{
-		"when":   k.when,
-		"count":  counted,
-		"rate":   perSecond,
-		"spark":  sparkline,
-		"bytes":  byteSize,
-		"plural": plural,
-		"seconds": func(s float64) string {
-			return strings.TrimSuffix(ago(time.Duration(max(s, 5)*float64(time.Second))), " ago")
-		},
-		"tab": newTab,
+		"when":    k.when,
+		"count":   counted,
+		"rate":    perSecond,
+		"spark":   sparkline,
+		"bytes":   byteSize,
+		"plural":  plural,
+		"seconds": seconds,
+		"tab":     newTab,
 
 		"state":    stateClass,
 		"jobclass": jobClass,
@@ -76,6 +74,14 @@ func ago(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d days%s", int(d.Hours()/24), suffix)
 	}
+}
+
+// seconds says how long something has lasted.
+func seconds(s float64) string {
+	if s < 1 {
+		return "less than a second"
+	}
+	return time.Duration(s * float64(time.Second)).Truncate(time.Second).String()
 }
 
 // counted writes a count, which is an int or an int64.
