@@ -56,7 +56,7 @@ func findChromium(t *testing.T) string {
 			return path
 		}
 	}
-	t.Fatal("there is no Chromium to look at the documentation with: `make test` installs Debian's package " +
+	t.Fatal("there is no Chromium to look at the pages with: `make test` installs Debian's package " +
 		"(apt-get install chromium); the environment variable CHROMIUM names another one")
 	return ""
 }

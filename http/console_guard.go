@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxFormBytes is room for the largest message, edited, with every byte escaped.
@@ -38,11 +39,21 @@ func (s *Server) onConsole(role Role, next endpoint) endpoint {
 		if err := s.readForm(w, r); err != nil {
 			return err
 		}
+		s.takeTime(w)
 		if isForm(r) && !s.access.sessions.formTokenFits(opened, r.PostForm.Get(formTokenField)) {
 			return problemForeignForm
 		}
 		return s.enter(w, r, caller{opened.Name, opened.Role, opened.Expires}, role, next)
 	})
+}
+
+// takeTime frees a request that has been read from the times of the API, after
+// which net/http would cancel it or cut its answer off: an operator's question may
+// go through many messages. What it asks of the database has its own deadline.
+func (s *Server) takeTime(w http.ResponseWriter) {
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Time{}) // an error means that there is none
+	_ = connection.SetWriteDeadline(time.Now().Add(consoleLongest + s.cfg.WriteTimeout))
 }
 
 func isForm(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gorilla/mux"
 
@@ -53,7 +52,7 @@ func (s *Server) previewPoison(w http.ResponseWriter, r *http.Request) error {
 		// Written out, so that "2h" means the same when it is confirmed.
 		Selection: asked.Filter.Waiting().String(),
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.Context(), consoleLongest)
 	defer cancel()
 	if page.Preview, err = s.cfg.DB.PreviewPoison(ctx, kind, asked.Filter, 0, page.Forced); err != nil {
 		return err
@@ -82,7 +81,7 @@ func (s *Server) createJob(w http.ResponseWriter, r *http.Request) error {
 	if form.Get("rate") != "" && (err != nil || rate < 0) {
 		return invalid(fieldFault{"rate", "must be a number of messages a second, or 0"})
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.Context(), consoleLongest)
 	defer cancel()
 	job, err := s.cfg.DB.CreateJob(ctx, queries.NewJob{
 		Kind: queries.JobKind(form.Get("kind")), Filter: asked.Filter, Bound: positive(form.Get("bound")), Expected: &expected,

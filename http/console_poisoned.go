@@ -17,6 +17,10 @@ const pathPoisoned = pathConsole + "/poisoned"
 // rather waits.
 const consolePatience = 20 * time.Second
 
+// consoleLongest is what counting a selection may take, which looks at every
+// message of it.
+const consoleLongest = time.Minute
+
 func consoleContext(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(r.Context(), consolePatience)
 }

@@ -49,12 +49,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, fragment func(ct
 	}
 	expires := exchangeOf(r.Context()).session.Expires
 	connection := http.NewResponseController(w)
-	if err := connection.SetReadDeadline(time.Time{}); err != nil { // or the request would end with the time to read it
-		return err
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return nil // there is nothing to follow
+	}
 	ticker := time.NewTicker(streamInterval)
 	defer ticker.Stop()
 	var shown []byte

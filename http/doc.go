@@ -11,8 +11,8 @@
 //	GET  /openapi.json                     the API, in full: openapi.json is the source of truth
 //	GET  /asyncapi.json                    the messages on RabbitMQ, in full
 //	GET  /docs /docs/events                both for people, in the browser
-//	*    /admin/…                            for operators: scripts (admin.go has the table)
-//	GET  /console/                           for operators: people (console_routes.go has the table)
+//	*    /admin/…                          for operators: scripts (admin.go has the table)
+//	GET  /console/                         for operators: people (console_routes.go has the table)
 //	GET  /healthz /readyz /metrics         for operators; metrics only without the prefix
 //
 // Every path is served bare and, but for what is for operators, under /messaging,

@@ -20,7 +20,7 @@ func (s *setup) installForTests(ctx context.Context) error {
 	}
 
 	if err := s.installMissing(ctx, s.chromiumInstalled, "chromium"); err != nil {
-		return fmt.Errorf("the documentation pages are tested in Chromium, and it is missing: %w", err)
+		return fmt.Errorf("the documentation and the console are tested in Chromium, and it is missing: %w", err)
 	}
 
 	return nil
