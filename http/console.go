@@ -132,13 +132,16 @@ func respondHTML(w http.ResponseWriter, status int, html []byte) {
 const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func consoleHeaders(h http.Header) {
+func consoleHeaders(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
 	h.Set("Content-Security-Policy", consolePolicy)
 	h.Set("Cache-Control", "no-store")
 	// Not no-referrer: then a browser calls our own forms' origin null, and where it
 	// sends no Sec-Fetch-Site they could not be told from another site's.
 	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	if overTLS(r) { // without, a browser ignores it, and says so in its console
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 }

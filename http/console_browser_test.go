@@ -70,6 +70,34 @@ func TestConsoleInABrowser(t *testing.T) {
 	p.requireQuiet(t, b.url)
 }
 
+func TestConsoleRefusesAndGoesOnInABrowser(t *testing.T) {
+	t.Parallel()
+	b := start(t, operated)
+	b.beat(t)
+	p := openTab(t, browse(t))
+	p.do(t, chromedp.Navigate(b.url+"/console/"))
+	p.login(t, operatorSecret)
+	p.do(t,
+		chromedp.Evaluate[chromedp.Void](`document.querySelector(".when-running [name=form_token]").value = "forged"`),
+		chromedp.SendKeys(chromedp.CSS(`#pause-reason`), "a forgery\r"),
+		chromedp.WaitVisible(chromedp.CSS(`.status-number`)),
+	)
+	require.Equal(t, "Not from this console", ask(t, p, chromedp.Text(chromedp.CSS(`h1`))))
+	p.look(t, "error")
+	consumption, err := b.db.Consumption(t.Context(), "q")
+	require.NoError(t, err)
+	require.False(t, consumption.Paused)
+
+	p.do(t, chromedp.Navigate(b.url+"/console/"), chromedp.WaitVisible(chromedp.CSS(`.health.good`)))
+	p.do(t, chromedp.Evaluate[chromedp.Void](`new Promise((done) => {
+		document.addEventListener("htmx:sse:after:message", () => done(), {once: true}); })`, chromedp.EvalAwaitPromise))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, b.server.Shutdown(ctx))
+	p.do(t, chromedp.WaitVisible(chromedp.CSS(`#stale`)))
+	p.look(t, "stale")
+}
+
 // beat is an instance that works, until the test ends.
 func (b *bundle) beat(t *testing.T) {
 	t.Helper()

@@ -116,7 +116,7 @@ func redirect(w http.ResponseWriter, to string) {
 // asPage gives an endpoint the console's headers, and shows its errors as a page.
 func (s *Server) asPage(next endpoint) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		consoleHeaders(w.Header())
+		consoleHeaders(w, r)
 		err := next(w, r)
 		if err == nil {
 			return nil

@@ -42,6 +42,10 @@ document.addEventListener("DOMContentLoaded", () => {
   showTimes();
   bindBoxes();
   setInterval(showTimes, 1000);
+  // A page that has stopped being live must say so.
+  const stale = document.getElementById("stale");
+  document.addEventListener("htmx:sse:error", () => { stale.hidden = false; });
+  document.addEventListener("htmx:sse:after:connection", () => { stale.hidden = true; });
   // A live part arrives with the server's words.
   document.addEventListener("htmx:after:swap", showTimes);
 });
