@@ -54,6 +54,7 @@ type entry struct {
 	msg     *message.Message
 	members []*message.Message
 	errs    []error // the verdict of each member
+	bytes   int     // of all payloads
 	single  bool
 	self    [1]*message.Message
 	verdict chan error
@@ -68,6 +69,21 @@ func (e *entry) of(msg *message.Message) {
 		e.members = e.self[:]
 	}
 	e.errs = append(e.errs[:0], make([]error, len(e.members))...)
+	e.bytes = 0
+	for _, member := range e.members {
+		e.bytes += len(member.Payload)
+	}
+}
+
+// room is what still fits into a batch.
+type room struct{ messages, bytes int }
+
+// none tells that the batch is full.
+func (r room) none() bool { return r.messages <= 0 || r.bytes <= 0 }
+
+// less is the room that is left behind an entry.
+func (r room) less(e *entry) room {
+	return room{r.messages - len(e.members), r.bytes - e.bytes}
 }
 
 // settle tells the waiting goroutine what became of the members.
@@ -124,20 +140,20 @@ func (t *Ticket) settle(state ticketState, e *entry) bool {
 	return true
 }
 
-// take appends to run the entries at the front that are ready, of up to room
-// members together but at least one, and never waits. It returns how much room
-// is left; none once the next entry did not fit.
-func (a *Arrivals) take(run []*entry, room int) ([]*entry, int) {
+// take appends to run the entries at the front that are ready, as many as there
+// is room for but at least one, and never waits. It returns how much room is
+// left; none once the next entry did not fit.
+func (a *Arrivals) take(run []*entry, space room) ([]*entry, room) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for a.front != nil && a.front.state != pending && room > 0 {
+	for a.front != nil && a.front.state != pending && !space.none() {
 		if e := a.front.entry; a.front.state == joined {
-			if len(e.members) > room && len(run) > 0 {
-				room = 0
+			if len(run) > 0 && (len(e.members) > space.messages || e.bytes > space.bytes) {
+				space = room{}
 				break
 			}
 			run = append(run, e)
-			room = max(room-len(e.members), 0)
+			space = space.less(e)
 		}
 		a.front = a.front.next
 	}
@@ -150,7 +166,7 @@ func (a *Arrivals) take(run []*entry, room int) ([]*entry, int) {
 		default:
 		}
 	}
-	return run, room
+	return run, space
 }
 
 type ticketKey struct{}

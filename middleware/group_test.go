@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,6 +60,23 @@ func TestAGroupLargerThanABatchIsNotStuck(t *testing.T) {
 	r := newRig(t, note, func(c *middleware.OutboxConfig) { c.MaxBatch = 2 })
 	accepted(t, []verdict{r.sendGroup("0", "1", "2"), r.send("3")[0]})
 	require.Equal(t, numbers(0, 4), r.notes())
+}
+
+func TestABatchIsBoundedInBytesToo(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	r := newRig(t, g.around(note), func(c *middleware.OutboxConfig) { c.MaxBatchBytes = 250 })
+	hundred := strings.Repeat("x", 100)
+	first := r.send("0")
+	g.waitEntered(t)
+	verdicts := append(r.send(hundred, hundred, hundred), r.sendGroup(hundred, hundred, hundred), r.send(hundred)[0])
+	close(g.open)
+	accepted(t, append(first, verdicts...))
+	var sizes []int
+	for _, batch := range r.seen() {
+		sizes = append(sizes, len(batch))
+	}
+	require.Equal(t, []int{1, 2, 1, 3, 1}, sizes, "what is too large for any batch has one of its own")
 }
 
 func TestOneMemberToBlameLeavesTheOthersOfItsGroupAlone(t *testing.T) {

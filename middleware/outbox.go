@@ -47,6 +47,9 @@ type OutboxConfig struct {
 	Observe func(size int, took time.Duration, err error)
 	// MaxBatch bounds a batch. Default 1000.
 	MaxBatch int
+	// MaxBatchBytes bounds the payloads of a batch, which are in memory several
+	// times while it is stored; a single message may be larger. Default 4 MiB.
+	MaxBatchBytes int
 	// Linger is how long a batch that is not full waits for more. Default 0: a
 	// batch is what arrived while the previous one was being committed.
 	Linger time.Duration
@@ -57,6 +60,9 @@ type OutboxConfig struct {
 func (c *OutboxConfig) setDefaults() {
 	if c.MaxBatch == 0 {
 		c.MaxBatch = 1000
+	}
+	if c.MaxBatchBytes == 0 {
+		c.MaxBatchBytes = 4 << 20
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
@@ -81,6 +87,9 @@ func (c *OutboxConfig) validate() error {
 	}
 	if c.MaxBatch < 1 {
 		errs = append(errs, fmt.Errorf("MaxBatch is %d and must be at least 1", c.MaxBatch))
+	}
+	if c.MaxBatchBytes < 1 {
+		errs = append(errs, fmt.Errorf("MaxBatchBytes is %d and must be at least 1", c.MaxBatchBytes))
 	}
 	return errors.Join(errs...)
 }
@@ -190,10 +199,10 @@ func (o *Outbox) work(run message.HandlerFunc) {
 		case <-o.cfg.Arrivals.ready:
 		case <-o.waiting.again():
 		}
-		var room int
-		entries, room = o.cfg.Arrivals.take(entries[:0], o.cfg.MaxBatch)
-		if o.cfg.Linger > 0 && len(entries) > 0 && room > 0 {
-			entries = o.linger(entries, room)
+		var space room
+		entries, space = o.cfg.Arrivals.take(entries[:0], room{o.cfg.MaxBatch, o.cfg.MaxBatchBytes})
+		if o.cfg.Linger > 0 && len(entries) > 0 && !space.none() {
+			entries = o.linger(entries, space)
 		}
 		o.process(run, entries)
 		clear(entries)
@@ -201,17 +210,17 @@ func (o *Outbox) work(run message.HandlerFunc) {
 }
 
 // linger waits for a batch to fill.
-func (o *Outbox) linger(entries []*entry, room int) []*entry {
+func (o *Outbox) linger(entries []*entry, space room) []*entry {
 	timer := time.NewTimer(o.cfg.Linger)
 	defer timer.Stop()
-	for room > 0 {
+	for !space.none() {
 		select {
 		case <-timer.C:
 			return entries
 		case <-o.quit:
 			return entries
 		case <-o.cfg.Arrivals.ready:
-			entries, room = o.cfg.Arrivals.take(entries, room)
+			entries, space = o.cfg.Arrivals.take(entries, space)
 		}
 	}
 	return entries
