@@ -125,7 +125,7 @@ func TestOnePoisonedMessage(t *testing.T) {
 	shown := string(v.post(t, path(0)+"/body", nil).body)
 	require.Contains(t, shown, "&lt;b&gt;secret&lt;/b&gt;")
 	require.Contains(t, string(v.post(t, path(1)+"/body", nil).body), "ff 00")
-	records, _, err := b.db.ListAudit(t.Context(), queries.AuditFilter{Action: "poison.body"})
+	records, _, err := b.db.ListAudit(t.Context(), queries.AuditFilter{Action: "poison.show"})
 	require.NoError(t, err)
 	require.Len(t, records, 2)
 	require.Equal(t, "otto", records[1].Who)

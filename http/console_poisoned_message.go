@@ -91,7 +91,7 @@ func (s *Server) revealPoisonedBody(w http.ResponseWriter, r *http.Request) erro
 	}
 	by := actor(r)
 	err = s.cfg.DB.RecordAudit(ctx, queries.AuditRecord{
-		Who: by.Who, Via: by.Via, Action: "poison.body", Selection: selection, Affected: 1, Result: queries.AuditDone,
+		Who: by.Who, Via: by.Via, Action: "poison.show", Selection: selection, Affected: 1, Result: queries.AuditDone,
 	})
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func TestAnOperatorMendsAPoisonedMessage(t *testing.T) {
 	o.await(entry, `>replayed</span>`)
 	require.Contains(t, o.get("/console/messages/"+chat+"-1"), "Stored")
 	audit := o.get("/console/audit")
-	for _, action := range []string{"login", "poison.body", "poison.edit", "poison.replay"} {
+	for _, action := range []string{"login", "poison.show", "poison.edit", "poison.replay"} {
 		require.Contains(t, audit, "<code>"+action+"</code>")
 	}
 }
