@@ -65,8 +65,12 @@ func (db *DB) ListPoisoned(ctx context.Context, f PoisonFilter, before int64) (P
 	limit := f.pageLimit()
 	page := PoisonPage{Entries: []Poisoned{}}
 	args := append(f.args(), f.states(), before, limit+1)
-	if err := db.SelectContext(ctx, &page.Entries, statement, args...); err != nil {
-		return PoisonPage{}, fmt.Errorf("listing poisoned messages: %w", err)
+	err := db.transact(ctx, "listing poisoned messages", func(tx *sqlx.Tx) error {
+		page.Entries = []Poisoned{}
+		return tx.SelectContext(ctx, &page.Entries, statement, args...)
+	})
+	if err != nil {
+		return PoisonPage{}, err
 	}
 	if len(page.Entries) > limit {
 		page.Entries = page.Entries[:limit]
