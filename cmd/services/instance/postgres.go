@@ -108,7 +108,7 @@ func newPostgres(ctx context.Context, config PostgresConfig) (*Postgres, error) 
 		return p, nil
 	}
 
-	p.known.Port, err = choosePort(ctx, config.Port, p.known.Port)
+	p.known.Port, err = p.choosePort(ctx, config.Port, p.known.Port)
 
 	return p, err
 }

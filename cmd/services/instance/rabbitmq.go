@@ -105,7 +105,7 @@ func newRabbitMQ(ctx context.Context, config RabbitMQConfig) (*RabbitMQ, error) 
 	}
 
 	r.identify()
-	r.known.Port, err = choosePort(ctx, config.Port, r.known.Port)
+	r.known.Port, err = r.choosePort(ctx, config.Port, r.known.Port)
 
 	return r, err
 }

@@ -61,14 +61,19 @@ func (r *RabbitMQ) identify() {
 // chooseInnerPorts finds new ports for what is nobody's business but the
 // node's, at each start: somebody may have taken the former ones meanwhile.
 func (r *RabbitMQ) chooseInnerPorts(ctx context.Context) error {
-	ports, err := freePorts(ctx, 3)
+	ports, taken, err := freePorts(ctx, 2)
 	if err != nil {
 		return err
 	}
 
-	r.known.ClusterPort, r.known.MapperPort, r.known.TLSPort = ports[0], ports[1], ports[2]
+	// The node makes sure itself that its cluster port is free, on every address,
+	// and takes both within the first second.
+	taken.release()
 
-	return nil
+	r.known.ClusterPort, r.known.MapperPort = ports[0], ports[1]
+	r.known.TLSPort, err = r.choosePort(ctx, 0, 0)
+
+	return err
 }
 
 // configure writes the configuration, anew at each start, and hands everything

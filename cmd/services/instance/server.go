@@ -26,6 +26,7 @@ type server struct {
 	main   *process   // nil until started for the first time
 	others []*process // what main needs beside it, ended after it
 	guard  *guard     // set while paused
+	claims claims     // on the ports that it was given
 	// settled cleans up what a killed server left outside its folder; may be nil.
 	settled func()
 }
