@@ -38,7 +38,9 @@ const (
 // BenchmarkREST asks over loopback with a real client. Where pgbench is
 // installed it runs the very statements that the server sends, prepared and with
 // as many clients, in turn with the server; "ratio" is the server's rate over
-// pgbench's. Run it with
+// pgbench's. "planned" is pgbench once more with the one setting by which the
+// server's own sessions differ from everybody's: that statements are planned
+// once. Run it with
 //
 //	go test -run '^$' -bench REST -benchtime 5s ./http
 func BenchmarkREST(b *testing.B) {
@@ -47,7 +49,7 @@ func BenchmarkREST(b *testing.B) {
 	db := queriestest.Open(b, databaseURL, true)
 	s := startOn(b, db, func(c *rest.Config) {
 		c.Logger = discard()
-		c.DB.SetMaxOpenConns(benchClients + 4) // four are not for requests
+		c.DB.SetMaxOpenConns(benchClients + 8) // eight are not for requests
 	})
 	chat := queriestest.Chat(b, db, 1, 2)
 	fill(b, db, chat, messages)
@@ -89,11 +91,12 @@ func BenchmarkREST(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			var latencies []time.Duration
-			var bare float64
+			var bare, planned float64
 			b.ResetTimer()
 			for round := range benchRounds {
 				b.StopTimer()
 				bare += barePerSecond(b, databaseURL, c.statement, c.variables) / benchRounds
+				planned += barePerSecond(b, databaseURL, c.statement, c.variables, "plan_cache_mode=force_generic_plan") / benchRounds
 				b.StartTimer()
 				latencies = append(latencies, s.load(b, b.N*(round+1)/benchRounds-b.N*round/benchRounds, c.path)...)
 			}
@@ -106,6 +109,8 @@ func BenchmarkREST(b *testing.B) {
 			if bare > 0 {
 				b.ReportMetric(bare, "bare/s")
 				b.ReportMetric(rate/bare, "ratio")
+				b.ReportMetric(planned, "planned/s")
+				b.ReportMetric(rate/planned, "ratio-planned")
 			}
 		})
 	}
@@ -197,7 +202,7 @@ var (
 
 // barePerSecond is pgbench's rate for the statement, 0 where there is no pgbench,
 // and for the first trial of a benchmark, which only finds out how long it takes.
-func barePerSecond(b *testing.B, databaseURL, statement string, variables []string) float64 {
+func barePerSecond(b *testing.B, databaseURL, statement string, variables []string, settings ...string) float64 {
 	b.Helper()
 	pgbench, err := exec.LookPath("pgbench")
 	if err != nil || b.N == 1 {
@@ -223,7 +228,7 @@ func barePerSecond(b *testing.B, databaseURL, statement string, variables []stri
 	address.RawQuery = query.Encode()
 	command := exec.CommandContext(b.Context(), pgbench, "--no-vacuum", "--protocol=prepared",
 		"--client="+strconv.Itoa(benchClients), "--jobs=2", "--time=1", "--file="+file, address.String())
-	command.Env = append(os.Environ(), "PGOPTIONS=-c plan_cache_mode=force_generic_plan -c search_path="+schema)
+	command.Env = append(os.Environ(), "PGOPTIONS=-c "+strings.Join(append(settings, "search_path="+schema), " -c "))
 	output, err := command.CombinedOutput()
 	require.NoError(b, err, "%s", output)
 	match := tps.FindSubmatch(output)
