@@ -30,6 +30,8 @@ func (s *Server) adminRoutes() []adminRoute {
 		{http.MethodGet, "/admin/poisoned", "admin_poisoned", RoleViewer, s.adminListPoisoned},
 		{http.MethodGet, "/admin/poisoned/groups", "admin_poison_groups", RoleViewer, s.adminPoisonGroups},
 		{http.MethodGet, "/admin/poisoned/preview", "admin_poison_preview", RoleViewer, s.adminPreviewPoison},
+		{http.MethodGet, "/admin/poisoned/export", "admin_poison_export", RoleOperator, s.adminExportPoisoned},
+		{http.MethodPost, "/admin/poisoned/import", "admin_poison_import", RoleOperator, s.adminImportPoisoned},
 		{http.MethodGet, "/admin/poisoned/{id:[0-9]{1,18}}", "admin_poisoned_message", RoleViewer, s.adminShowPoisoned},
 		{http.MethodPut, "/admin/poisoned/{id:[0-9]{1,18}}/body", "edit_poisoned", RoleOperator, s.adminEditPoisoned},
 		{http.MethodDelete, "/admin/poisoned/{id:[0-9]{1,18}}/body", "revert_poisoned", RoleOperator, s.adminRevertPoisoned},

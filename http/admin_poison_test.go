@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,4 +91,57 @@ func TestAdminPoisoned(t *testing.T) {
 	_, _, err = b.db.SettleNext(t.Context(), &job, 10)
 	require.NoError(t, err)
 	call(operatorSecret, "PUT", entry+"/body", `{"body":"too late"}`, http.StatusConflict)
+}
+
+// What is exported from one service is in another after the import, to the byte,
+// and importing it again adds nothing.
+func TestAdminExportAndImport(t *testing.T) {
+	t.Parallel()
+	from, to := start(t, operated), start(t, operated)
+	var batch []queries.NewPoisoned
+	for n := range 3 {
+		at := time.Date(2026, 1, 2, 3, 4, n, 0, time.UTC)
+		batch = append(batch, queries.NewPoisoned{
+			PoisonID: uuid.New(), Code: []string{"empty", "loop"}[n%2], Stage: "validate", FirstSeen: at, LastSeen: at, Sequence: int64(n),
+			Properties: json.RawMessage(`{}`), Headers: json.RawMessage(`{}`), Body: []byte("\x00\xff"),
+		})
+	}
+	_, err := from.db.CollectPoisoned(t.Context(), batch)
+	require.NoError(t, err)
+
+	require.Equal(t, http.StatusForbidden, from.ask(t, viewerSecret, "GET", "/admin/poisoned/export", "").status)
+	require.Equal(t, http.StatusConflict, from.ask(t, operatorSecret, "GET", "/admin/poisoned/export?reason=panic", "").status)
+	require.Equal(t, http.StatusUnprocessableEntity, from.ask(t, operatorSecret, "GET", "/admin/poisoned/export?sender=x", "").status)
+	exported := from.ask(t, operatorSecret, "GET", "/admin/poisoned/export?reason=empty", "")
+	require.Equal(t, http.StatusOK, exported.status)
+	require.Equal(t, 2, strings.Count(string(exported.body), "\n"))
+
+	put := func(secret, contentType, body string) answer {
+		r := to.request(t, 0, http.MethodPost, "/admin/poisoned/import", body)
+		r.Header.Set("Content-Type", contentType)
+		r.Header.Set("Authorization", "Bearer "+secret)
+		return to.do(t, r)
+	}
+	require.Equal(t, http.StatusForbidden, put(viewerSecret, "application/x-ndjson", string(exported.body)).status)
+	require.Equal(t, http.StatusUnsupportedMediaType, put(operatorSecret, "application/json", string(exported.body)).status)
+	for _, want := range []string{`{"added":2,"known":0,"unreadable":1}`, `{"added":0,"known":2,"unreadable":1}`} {
+		a := put(operatorSecret, "application/x-ndjson", string(exported.body)+"\nno message\n")
+		require.Equal(t, http.StatusOK, a.status)
+		require.JSONEq(t, want, string(a.body))
+	}
+	again := to.ask(t, operatorSecret, "GET", "/admin/poisoned/export", "")
+	var one, other []queries.PoisonedMessage
+	for _, exports := range []struct {
+		text []byte
+		into *[]queries.PoisonedMessage
+	}{{exported.body, &one}, {again.body, &other}} {
+		for line := range strings.Lines(string(exports.text)) {
+			var m queries.PoisonedMessage
+			require.NoError(t, json.Unmarshal([]byte(line), &m))
+			m.ID, m.CollectedAt = 0, time.Time{} // each service has its own
+			*exports.into = append(*exports.into, m)
+		}
+	}
+	require.Equal(t, one, other)
+	require.Contains(t, string(to.ask(t, viewerSecret, "GET", "/admin/audit?action=poison.import", "").body), `"partly"`)
 }

@@ -186,6 +186,7 @@ type loadedDocument struct {
 }
 
 var loadDocument = sync.OnceValue(func() (l loadedDocument) {
+	openapi3filter.RegisterBodyDecoder("application/x-ndjson", openapi3filter.FileBodyDecoder)
 	text, err := os.ReadFile("openapi.json")
 	if err != nil {
 		return loadedDocument{err: err}

@@ -11,14 +11,28 @@ import (
 // exportPage is how many entries are read at a time.
 const exportPage = 200
 
-// exportPoisoned sends the selection as lines of JSON, to the byte. It is recorded
-// first, because it shows what people have written.
+// exportPoisoned sends what a form of the list selects.
 func (s *Server) exportPoisoned(w http.ResponseWriter, r *http.Request) error {
 	asked, err := s.selectionOf(r)
 	if err != nil {
 		return asProblem(err)
 	}
-	selection, err := json.Marshal(asked.Filter)
+	return s.sendPoisoned(w, r, asked.Filter)
+}
+
+// adminExportPoisoned sends what the parameters select.
+func (s *Server) adminExportPoisoned(w http.ResponseWriter, r *http.Request) error {
+	f, err := s.filterOf(r)
+	if err != nil {
+		return err
+	}
+	return s.sendPoisoned(w, r, f)
+}
+
+// sendPoisoned sends the selection as lines of JSON, to the byte. It is recorded
+// first, because it shows what people have written.
+func (s *Server) sendPoisoned(w http.ResponseWriter, r *http.Request, f queries.PoisonFilter) error {
+	selection, err := json.Marshal(f)
 	if err != nil {
 		return err
 	}
@@ -29,7 +43,7 @@ func (s *Server) exportPoisoned(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.cfg.DB.ReadPoisoned(r.Context(), asked.Filter, 0, exportPage)
+	list, err := s.cfg.DB.ReadPoisoned(r.Context(), f, 0, exportPage)
 	if err != nil {
 		return err
 	}
@@ -37,7 +51,8 @@ func (s *Server) exportPoisoned(w http.ResponseWriter, r *http.Request) error {
 		return asProblem(queries.ErrNothingMatches)
 	}
 	h := w.Header()
-	h.Set("Content-Type", "application/x-ndjson")
+	h.Set("Content-Type", mediaTypeLines)
+	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Disposition", `attachment; filename="poisoned.ndjson"`)
 	out, connection := json.NewEncoder(w), http.NewResponseController(w)
 	for len(list) > 0 {
@@ -50,7 +65,7 @@ func (s *Server) exportPoisoned(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		last := list[len(list)-1].ID
-		if list, err = s.cfg.DB.ReadPoisoned(r.Context(), asked.Filter, last, exportPage); err != nil {
+		if list, err = s.cfg.DB.ReadPoisoned(r.Context(), f, last, exportPage); err != nil {
 			s.logFailure(r, problemOf(r.Context(), err), err)
 			panic(http.ErrAbortHandler)
 		}
