@@ -96,8 +96,10 @@ func readOnly(t *testing.T, c *corner) {
 	user := s.restClient(t, app.url, "1")
 	s.flowing()
 	s.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
-	awaitNotReady(t, app.url, "relay", "read-only")
 	awaitNotReady(t, app.url, "pipeline", "read-only")
+	if s.count("outbox") > 0 { // or the relay has nothing to find it out with
+		awaitNotReady(t, app.url, "relay", "read-only")
+	}
 	code, page := user.call(http.MethodGet, fmt.Sprintf("/messages/get-messages?chat_id=%d&cursor=", s.o.chats[0]), "")
 	require.Equal(t, http.StatusOK, code, "%v", page)
 	s.recovers("a read-only database", func() {
