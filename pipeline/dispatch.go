@@ -36,9 +36,13 @@ type leader struct {
 type hold struct {
 	until  time.Time
 	pauses *backoff.ExponentialBackOff
-	// released: it has waited long enough, and its events go with the next read
-	// that finds them.
+	// released: it has waited long enough, and the first of its events goes with
+	// the next read that finds it. The first alone: of several the broker might
+	// refuse one again and take the next. Once that one is confirmed the one behind
+	// it goes, and with the last of them the chat is held no longer.
 	released bool
+	// more: in the round under way there are events behind the one that goes.
+	more bool
 }
 
 // drainTimeout bounds what is still done for a window after the relay was told
@@ -143,15 +147,25 @@ func order(row *queries.OutboxRow) int64 {
 	return -row.UserID
 }
 
-// sendable leaves out the chats that are held.
+// sendable leaves out the chats that are held, and of those that are released all
+// but the first event.
 func (l *leader) sendable(rows []queries.OutboxRow) []queries.OutboxRow {
 	if len(l.held) == 0 {
 		return rows
 	}
 	out := rows[:0]
+	first := map[int64]bool{}
 	for i := range rows {
-		if h, ok := l.held[order(&rows[i])]; !ok || h.released {
+		chat := order(&rows[i])
+		h, ok := l.held[chat]
+		switch {
+		case !ok:
 			out = append(out, rows[i])
+		case h.released && !first[chat]:
+			first[chat], h.more = true, false
+			out = append(out, rows[i])
+		case h.released:
+			h.more = true
 		}
 	}
 	return out
@@ -195,7 +209,7 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 	}
 	for i := range rows {
 		if chat := order(&rows[i]); !refused[chat] {
-			delete(l.held, chat)
+			l.advance(chat)
 		}
 	}
 	if stay == 0 {
@@ -211,6 +225,19 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 	}
 	l.holdChats(refused)
 	return nil
+}
+
+// advance lets the next event of a chat go of which one is done, if there is one.
+func (l *leader) advance(chat int64) {
+	h, ok := l.held[chat]
+	switch {
+	case !ok:
+	case h.more:
+		h.until, h.released = time.Now(), false
+		h.pauses.Reset()
+	default:
+		delete(l.held, chat)
+	}
 }
 
 // rest pauses everything: the broker is lost, or nobody is there to take an
