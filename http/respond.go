@@ -38,6 +38,7 @@ func respondTagged(w http.ResponseWriter, r *http.Request, contentType string, b
 	}
 	h["Content-Type"] = []string{contentType}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	cork(r, len(body))
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body)
 }

@@ -58,6 +58,7 @@ func New(c Config) (*Server, error) {
 		WriteTimeout:      c.WriteTimeout,
 		IdleTimeout:       c.IdleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConn,
 		ConnState:         newConnections(c.MaxConnections).track,
 		ErrorLog:          slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 	}
@@ -136,7 +137,7 @@ func (s *Server) Serve() error {
 	if s.listener == nil {
 		return fmt.Errorf("serving HTTP: Listen was not called")
 	}
-	if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.server.Serve(corkedListener{s.listener}); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving HTTP: %w", err)
 	}
 	return nil
