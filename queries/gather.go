@@ -3,6 +3,7 @@ package queries
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 )
 
@@ -64,6 +65,8 @@ func (g *gatherer[Q, A]) work() {
 	var batch []*asked[Q, A]
 	var requests []Q
 	for {
+		// Whoever is about to ask does so first. Where nobody is, this costs nothing.
+		runtime.Gosched()
 		batch, requests = g.take(batch[:0]), requests[:0]
 		if len(batch) == 0 {
 			return
