@@ -2,6 +2,8 @@ package http_test
 
 import (
 	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -12,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,14 +29,12 @@ import (
 	"chat-messaging/queries/queriestest"
 )
 
-const (
-	// benchClients is how much is asked at the same time, by the HTTP clients and
-	// by pgbench.
-	benchClients = 8
-	// benchRounds is how many times the two take turns, so that whatever else the
-	// machine does meets both.
-	benchRounds = 4
-)
+// benchRounds is how many times the HTTP clients and pgbench take turns, so that
+// whatever else the machine does meets both.
+const benchRounds = 4
+
+// gcPercent is the program's own setting.
+const gcPercent = 200
 
 // BenchmarkREST asks over loopback with a real client. Where pgbench is
 // installed it runs the very statements that the server sends, prepared and with
@@ -47,9 +48,11 @@ func BenchmarkREST(b *testing.B) {
 	const messages, depth = 1_000_000, 500_000
 	databaseURL := queriestest.SchemaURL(b)
 	db := queriestest.Open(b, databaseURL, true)
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	s := startOn(b, db, func(c *rest.Config) {
 		c.Logger = discard()
-		c.DB.SetMaxOpenConns(benchClients + 8) // eight are not for requests
+		c.DB.SetMaxOpenConns(64 + 8) // eight are not for requests
+		c.DB.SetMaxIdleConns(64 + 8)
 	})
 	chat := queriestest.Chat(b, db, 1, 2)
 	fill(b, db, chat, messages)
@@ -69,55 +72,61 @@ func BenchmarkREST(b *testing.B) {
 		path      func() string
 		statement string
 		variables []string
+		clients   []int // how much is asked at the same time
 	}{
 		{
 			"history/newest", func() string { return history }, statements.history,
 			[]string{fmt.Sprint(chat), "0", "9223372036854775807", "10"},
+			[]int{8, 16, 32, 64},
 		},
 		{
 			"history/deep", func() string { return history + "&before=" + strconv.Itoa(depth) }, statements.history,
 			[]string{fmt.Sprint(chat), "0", strconv.Itoa(depth), "10"},
+			[]int{8, 32},
 		},
 		{
 			"history/random", func() string { return history + "&before=" + position() }, statements.history,
 			[]string{fmt.Sprint(chat), "0", fmt.Sprintf("random(11, %d)", messages), "10"},
+			[]int{8, 32},
 		},
-		{"chats", func() string { return "/chats/get-chats" }, statements.chats, []string{"1", "0", "1001"}},
+		{"chats", func() string { return "/chats/get-chats" }, statements.chats, []string{"1", "0", "1001"}, []int{8, 32}},
 		{
 			"chats/last_message", func() string { return "/chats/get-chats?include=last_message" }, statements.chatsLastMessage,
-			[]string{"1", "0", "1001"},
+			[]string{"1", "0", "1001"}, []int{8, 32},
 		},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			var latencies []time.Duration
-			var bare, planned float64
-			b.ResetTimer()
-			for round := range benchRounds {
+		for _, clients := range c.clients {
+			b.Run(fmt.Sprintf("%s/clients=%d", c.name, clients), func(b *testing.B) {
+				b.ReportAllocs()
+				var latencies []time.Duration
+				var bare, planned float64
+				b.ResetTimer()
+				for round := range benchRounds {
+					b.StopTimer()
+					bare += barePerSecond(b, databaseURL, clients, c.statement, c.variables) / benchRounds
+					planned += barePerSecond(b, databaseURL, clients, c.statement, c.variables, "plan_cache_mode=force_generic_plan") / benchRounds
+					b.StartTimer()
+					latencies = append(latencies, s.load(b, clients, b.N*(round+1)/benchRounds-b.N*round/benchRounds, c.path)...)
+				}
 				b.StopTimer()
-				bare += barePerSecond(b, databaseURL, c.statement, c.variables) / benchRounds
-				planned += barePerSecond(b, databaseURL, c.statement, c.variables, "plan_cache_mode=force_generic_plan") / benchRounds
-				b.StartTimer()
-				latencies = append(latencies, s.load(b, b.N*(round+1)/benchRounds-b.N*round/benchRounds, c.path)...)
-			}
-			b.StopTimer()
-			slices.Sort(latencies)
-			rate := float64(b.N) / b.Elapsed().Seconds()
-			b.ReportMetric(rate, "req/s")
-			b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
-			b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
-			if bare > 0 {
-				b.ReportMetric(bare, "bare/s")
-				b.ReportMetric(rate/bare, "ratio")
-				b.ReportMetric(planned, "planned/s")
-				b.ReportMetric(rate/planned, "ratio-planned")
-			}
-		})
+				slices.Sort(latencies)
+				rate := float64(b.N) / b.Elapsed().Seconds()
+				b.ReportMetric(rate, "req/s")
+				b.ReportMetric(float64(latencies[len(latencies)/2].Microseconds()), "p50-µs")
+				b.ReportMetric(float64(latencies[len(latencies)*99/100].Microseconds()), "p99-µs")
+				if bare > 0 {
+					b.ReportMetric(bare, "bare/s")
+					b.ReportMetric(rate/bare, "ratio")
+					b.ReportMetric(planned, "planned/s")
+					b.ReportMetric(rate/planned, "ratio-planned")
+				}
+			})
+		}
 	}
 }
 
-// load sends n requests from benchClients clients and returns how long each took.
-func (b *bundle) load(t *testing.B, n int, path func() string) []time.Duration {
+// load sends n requests from so many clients and returns how long each took.
+func (b *bundle) load(t *testing.B, clients, n int, path func() string) []time.Duration {
 	t.Helper()
 	head := " HTTP/1.1\r\nHost: chat\r\nUser-Agent: benchmark\r\nAuthorization: Bearer " + token(t, 1) + "\r\n\r\n"
 	var left atomic.Int64
@@ -125,7 +134,7 @@ func (b *bundle) load(t *testing.B, n int, path func() string) []time.Duration {
 	var mu sync.Mutex
 	var all []time.Duration
 	var wg sync.WaitGroup
-	for range benchClients {
+	for range clients {
 		conn, err := net.Dial("tcp", b.server.Addr())
 		require.NoError(t, err)
 		wg.Go(func() {
@@ -157,15 +166,33 @@ func (b *bundle) load(t *testing.B, n int, path func() string) []time.Duration {
 // look at what it gets either; net/http's client would cost half as much again
 // as the server.
 func skipAnswer(r *bufio.Reader) error {
-	response, err := http.ReadResponse(r, nil)
+	status, err := r.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
+	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+		return fmt.Errorf("answered %q", status)
 	}
-	_, err = io.Copy(io.Discard, response.Body)
+	length := -1
+	for {
+		line, err := r.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) == 0 {
+			break
+		}
+		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			if length, err = strconv.Atoi(string(value)); err != nil {
+				return err
+			}
+		}
+	}
+	if length < 0 {
+		return errors.New("an answer without a length")
+	}
+	_, err = r.Discard(length)
 	return err
 }
 
@@ -202,7 +229,7 @@ var (
 
 // barePerSecond is pgbench's rate for the statement, 0 where there is no pgbench,
 // and for the first trial of a benchmark, which only finds out how long it takes.
-func barePerSecond(b *testing.B, databaseURL, statement string, variables []string, settings ...string) float64 {
+func barePerSecond(b *testing.B, databaseURL string, clients int, statement string, variables []string, settings ...string) float64 {
 	b.Helper()
 	pgbench, err := exec.LookPath("pgbench")
 	if err != nil || b.N == 1 {
@@ -227,7 +254,7 @@ func barePerSecond(b *testing.B, databaseURL, statement string, variables []stri
 	query.Del("search_path")
 	address.RawQuery = query.Encode()
 	command := exec.CommandContext(b.Context(), pgbench, "--no-vacuum", "--protocol=prepared",
-		"--client="+strconv.Itoa(benchClients), "--jobs=2", "--time=1", "--file="+file, address.String())
+		"--client="+strconv.Itoa(clients), "--jobs=2", "--time=1", "--file="+file, address.String())
 	command.Env = append(os.Environ(), "PGOPTIONS=-c "+strings.Join(append(settings, "search_path="+schema), " -c "))
 	output, err := command.CombinedOutput()
 	require.NoError(b, err, "%s", output)
