@@ -92,7 +92,8 @@ func BenchmarkREST(b *testing.B) {
 		{"chats", func() string { return "/chats/get-chats" }, statements.chats, []string{"1", "0", "1001"}, []int{8, 32}},
 		{
 			"chats/last_message", func() string { return "/chats/get-chats?include=last_message" }, statements.chatsLastMessage,
-			[]string{"1", "0", "1001"}, []int{8, 32},
+			[]string{"1", "0", "1001"},
+			[]int{8, 32},
 		},
 	} {
 		for _, clients := range c.clients {
