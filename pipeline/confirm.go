@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -60,10 +61,13 @@ func (c *publishChannel) claimReturn(key returnKey) bool {
 	return true
 }
 
-// publishCall is one call of PublishEach: what was sent and how it came out.
+// publishCall is messages that are published together: what was sent and how it
+// came out.
 type publishCall struct {
 	p        *Publisher
-	channel  *publishChannel
+	sent     chan struct{}   // closed when nothing more is written
+	done     chan struct{}   // closed when every outcome is known
+	channel  *publishChannel // nil: none could be opened
 	socket   *corkedConn
 	topic    string
 	msgs     []*message.Message
@@ -74,25 +78,60 @@ type publishCall struct {
 	silence  *time.Timer
 }
 
-func newPublishCall(p *Publisher, channel *publishChannel, topic string, msgs []*message.Message) *publishCall {
+func newPublishCall(p *Publisher, topic string, msgs []*message.Message) *publishCall {
 	return &publishCall{
-		p: p, channel: channel, socket: p.cfg.Connection.socket(), topic: topic, msgs: msgs,
+		p: p, sent: make(chan struct{}), done: make(chan struct{}), topic: topic, msgs: msgs,
 		errs:     make([]error, len(msgs)),
 		keys:     make([]returnKey, len(msgs)),
 		confirms: make([]*amqp.DeferredConfirmation, len(msgs)),
 	}
 }
 
-// run sends all messages and waits for their confirms.
-func (c *publishCall) run(ctx context.Context) {
+// run sends all messages, behind those of the call before, and waits for their
+// confirms.
+func (c *publishCall) run(ctx context.Context, before *publishCall) {
+	defer close(c.done)
+	var err error
+	if c.channel, err = c.open(ctx, before); err != nil {
+		for i := range c.errs {
+			c.errs[i] = err
+		}
+		close(c.sent)
+		return
+	}
+	c.socket = c.p.cfg.Connection.socket()
 	c.silence = time.NewTimer(c.p.cfg.ConfirmTimeout)
 	defer c.silence.Stop()
-	c.send(ctx)
-	if c.topic != "" { // a queue's name: the delivery exchange needs none
-		failpoint.Hit(failpoint.PoisonBeforeConfirm)
-	}
-	c.settle(ctx, len(c.msgs))
+	// The write of a publishing hangs for as long as an alarm lasts once the
+	// socket is full, and the library's knows no context.
+	_ = c.p.cfg.Connection.await(ctx, func() error {
+		c.send(ctx)
+		close(c.sent)
+		if c.topic != "" { // a queue's name: the delivery exchange needs none
+			failpoint.Hit(failpoint.PoisonBeforeConfirm)
+		}
+		c.settle(ctx, len(c.msgs))
+		return nil
+	})
 }
+
+// open returns the channel to publish on.
+func (c *publishCall) open(ctx context.Context, before *publishCall) (*publishChannel, error) {
+	if before == nil {
+		return c.p.open(ctx)
+	}
+	<-before.sent
+	if before.channel == nil || before.channel.ch.IsClosed() {
+		return nil, errNotBehind
+	}
+	if err := c.p.cfg.Connection.Unblocked(ctx); err != nil {
+		return nil, err
+	}
+	return before.channel, nil
+}
+
+// errNotBehind: it was not sent, because those before it may be lost.
+var errNotBehind = errors.New("the channel was lost before the event was published")
 
 // send publishes all messages. The socket is corked meanwhile, but never while
 // we wait for the broker: it cannot confirm what it has not got.

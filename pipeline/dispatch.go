@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
@@ -26,6 +23,15 @@ type leader struct {
 	// held are the chats whose next event the broker refused. They wait, each
 	// with its own growing pause, and the others go on.
 	held map[int64]*hold
+	// flights are the windows that are on their way, in the order of their events.
+	flights []*flight
+	// refused are the chats of which an event is to go out again, until all that
+	// was on its way then is settled; nil if there is none.
+	refused map[int64]bool
+	// empty: the last read found nothing, and nothing was on its way.
+	empty bool
+	// progress: a read found nothing, or a window was settled.
+	progress bool
 	// pauses is how long everything waits after the broker was lost or no queue
 	// took an event.
 	pauses  *backoff.ExponentialBackOff
@@ -45,85 +51,56 @@ type hold struct {
 	more bool
 }
 
-// drainTimeout bounds what is still done for a window after the relay was told
-// to stop.
-const drainTimeout = 5 * time.Second
-
-// round reads once, publishes what may go, and deletes what is confirmed. It
-// returns how many rows it read. An error means that the session is lost.
-func (l *leader) round(ctx context.Context) (int, error) {
-	now := time.Now()
-	if (l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep) && !failpoint.Mutated(failpoint.HighWaterOffset) {
-		l.last, l.swept = 0, now
+// round reads once and publishes what may go, behind what is on its way already.
+// It returns whether there may be more to read. An error means that the session is
+// lost.
+//
+// The broker is kept busy while rows are read and deleted. It would otherwise have
+// nothing to do in between, and the next events would wait for its last confirm:
+//
+//	read 1 ▸ send 1 ─────────▸ confirms 1 ▸ delete 1
+//	         read 2 ▸ send 2 ─────────▸ confirms 2 ▸ delete 2
+//	                            read 3 ▸ send 3 …
+func (l *leader) round(ctx context.Context) (more bool, err error) {
+	if now := time.Now(); l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep {
+		l.swept = now
+		l.rewind()
 	}
-	rows, err := l.outbox.Read(ctx, l.last, l.cfg.Batch)
+	if err := l.makeRoom(); err != nil || l.resting > 0 {
+		return false, err
+	}
+	limit := l.limit()
+	rows, err := l.outbox.Read(ctx, l.last, limit)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	l.resting = 0
 	if len(rows) == 0 {
 		if l.last == 0 { // nothing is left that could be held
 			clear(l.held)
 			l.setErr(nil)
 		}
-		return 0, nil
+		l.progress, l.empty = true, len(l.flights) == 0
+		return false, nil
 	}
 	failpoint.Hit(failpoint.RelayAfterSelect)
 	l.last = rows[len(rows)-1].ID
-	read := len(rows)
-	rows = l.sendable(rows)
-	if len(rows) == 0 {
-		return read, nil
+	more = len(rows) == limit
+	if rows = l.sendable(rows); len(rows) > 0 {
+		l.launch(ctx, rows)
 	}
-	msgs := make([]*message.Message, len(rows))
-	for i := range rows {
-		msgs[i] = toMessage(&rows[i])
-	}
-	// A window that was begun is brought to its end: an event that is confirmed
-	// but not deleted goes out a second time.
-	finish, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(drainTimeout, func() { cancel(errors.New("the relay was stopped")) })
-	})()
-	finish, span := l.cfg.Tracer.Start(finish, "dispatch events", trace.WithSpanKind(trace.SpanKindProducer),
-		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
-	defer span.End()
-	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
-		_ = l.settle(finish, rows, make([]error, len(rows)))
-	}
-	errs := l.publish(finish, msgs)
-	failpoint.Hit(failpoint.RelayAfterConfirm)
-	return read, l.settle(finish, rows, errs)
+	return more, nil
 }
 
-// touchInterval is how often the session hears from us during a window, which can
-// take as long as an alarm of the broker. It would be ended, and the window go out
-// again.
-const touchInterval = 5 * time.Second
-
-// publish publishes the window and keeps the outbox meanwhile.
-func (l *leader) publish(ctx context.Context, msgs []*message.Message) []error {
-	result := make(chan []error, 1)
-	go func() { result <- l.cfg.Publisher.PublishEach(ctx, "", msgs) }()
-	ticker := time.NewTicker(touchInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case errs := <-result:
-			return errs
-		case <-ticker.C:
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), touchInterval)
-			err := l.outbox.Touch(limited)
-			cancel()
-			if err != nil {
-				// Deleting will fail, and say so. What is on its way is on its way.
-				l.cfg.Logger.Warn("the relay may have lost the outbox in the midst of a window", "err", err)
-				return <-result
-			}
-		}
+// rewind makes the next read start from the beginning.
+func (l *leader) rewind() {
+	if !failpoint.Mutated(failpoint.HighWaterOffset) {
+		l.last = 0
 	}
 }
+
+// limit is how many rows are read at a time: half of what may be under way, so
+// that one half can be read and deleted while the other is on its way.
+func (l *leader) limit() int { return max(l.cfg.Batch/2, 1) }
 
 // release tells whether a held chat has now waited long enough. It tells that
 // once: the read that starts over for its sake may have to pass a great many
@@ -177,19 +154,21 @@ func (l *leader) sendable(rows []queries.OutboxRow) []queries.OutboxRow {
 func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []error) error {
 	var broker error
 	var confirmed, unroutable, stay int
-	refused := map[int64]bool{}
+	nacked := map[int64]bool{}
 	done := make([]int64, 0, len(rows))
 	for i := range rows {
 		chat, err := order(&rows[i]), errs[i]
 		nobodyThere := errors.Is(err, ErrUnroutable) && l.cfg.Routing == RoutingUser
 		if err != nil && !nobodyThere {
-			refused[chat] = true
 			if !errors.Is(err, ErrNacked) {
 				broker = err
+			} else if !l.refused[chat] {
+				nacked[chat] = true
 			}
+			l.refuse(chat)
 		}
 		switch {
-		case refused[chat]:
+		case l.refused[chat]:
 			stay++
 			continue
 		case nobodyThere:
@@ -208,23 +187,33 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 		l.cfg.Observe.Dispatched(confirmed, unroutable, time.Since(rows[0].CreatedAt))
 	}
 	for i := range rows {
-		if chat := order(&rows[i]); !refused[chat] {
+		if chat := order(&rows[i]); !l.refused[chat] {
 			l.advance(chat)
 		}
 	}
-	if stay == 0 {
+	if stay > 0 {
+		l.cfg.Observe.Held(stay)
+		l.rewind() // what stays is read again
+	}
+	switch {
+	case broker != nil:
+		l.rest(fmt.Errorf("dispatching events: %w", broker), stay)
+	case len(nacked) > 0:
+		l.holdChats(nacked)
+	case l.refused == nil:
 		l.pauses.Reset()
 		l.setErr(l.heldErr())
-		return nil
 	}
-	l.cfg.Observe.Held(stay)
-	l.last = 0 // what stays is read again
-	if broker != nil {
-		l.rest(fmt.Errorf("dispatching events: %w", broker), stay)
-		return nil
-	}
-	l.holdChats(refused)
 	return nil
+}
+
+// refuse keeps what is on its way for a chat from being done: it went out behind
+// an event that is to go out again.
+func (l *leader) refuse(chat int64) {
+	if l.refused == nil {
+		l.refused = map[int64]bool{}
+	}
+	l.refused[chat] = true
 }
 
 // advance lets the next event of a chat go of which one is done, if there is one.
@@ -243,7 +232,9 @@ func (l *leader) advance(chat int64) {
 // rest pauses everything: the broker is lost, or nobody is there to take an
 // event, which is the same for all of them.
 func (l *leader) rest(err error, events int) {
-	l.resting = l.pauses.NextBackOff()
+	if l.resting == 0 { // else for a window before this one
+		l.resting = l.pauses.NextBackOff()
+	}
 	l.setErr(err)
 	if errors.Is(err, ErrUnroutable) {
 		l.cfg.Logger.Error("no queue is bound to the delivery exchange: events are kept and tried again",
@@ -274,21 +265,45 @@ func (l *leader) heldErr() error {
 	return fmt.Errorf("dispatching events of %d chats: %w", len(l.held), ErrNacked)
 }
 
-// pauseAfter waits as long as is right after a round that read n rows.
-func (l *leader) pauseAfter(ctx context.Context, n int) {
-	if l.resting > 0 {
-		// Not to be woken: there are new rows all the time, and none can go.
-		wait(ctx, l.resting, nil)
-		return
-	}
-	if n == l.cfg.Batch {
-		return // there is more
-	}
-	pause := l.cfg.Poll
-	for _, h := range l.held {
-		if !h.released {
-			pause = min(pause, max(time.Until(h.until), time.Millisecond))
+// pauseAfter waits as long as is right after a round, and settles what is confirmed
+// meanwhile.
+func (l *leader) pauseAfter(ctx context.Context, more bool) error {
+	for {
+		if l.last == 0 && len(l.flights) > 0 {
+			// Something stays. How long to wait is known when all that was on its way
+			// with it is settled.
+			if err := l.finish(); err != nil {
+				return err
+			}
 		}
+		if l.resting > 0 {
+			// Not to be woken: there are new rows all the time, and none can go.
+			wait(ctx, l.resting, nil)
+			l.resting = 0
+			return nil
+		}
+		if more {
+			return nil
+		}
+		pause := l.cfg.Poll
+		for _, h := range l.held {
+			if !h.released {
+				pause = min(pause, max(time.Until(h.until), time.Millisecond))
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-l.firstDone():
+			timer.Stop()
+			if err := l.landed(); err != nil {
+				return err
+			}
+			continue
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		return nil
 	}
-	wait(ctx, pause, l.wake)
 }

@@ -138,22 +138,19 @@ func (p *Publisher) Publish(topic string, msgs ...*message.Message) error {
 // PublishEach publishes messages in order and returns an error, or nil, for
 // each. A message whose error is ErrUnconfirmed may have been published.
 func (p *Publisher) PublishEach(ctx context.Context, topic string, msgs []*message.Message) []error {
-	channel, err := p.open(ctx)
-	if err != nil {
-		errs := make([]error, len(msgs))
-		for i := range errs {
-			errs[i] = err
-		}
-		return errs
-	}
-	c := newPublishCall(p, channel, topic, msgs)
-	// The write of a publishing hangs for as long as an alarm lasts once the
-	// socket is full, and the library's knows no context.
-	_ = p.cfg.Connection.await(ctx, func() error {
-		c.run(ctx)
-		return nil
-	})
+	c := newPublishCall(p, topic, msgs)
+	c.run(ctx, nil)
 	return c.errs
+}
+
+// begin is PublishEach that does not wait: the errors are those of the call once
+// it is done. Its messages follow those of the call before it, if there is one, on
+// the same channel or not at all: on another channel they could arrive although
+// those before them are lost.
+func (p *Publisher) begin(ctx context.Context, topic string, msgs []*message.Message, before *publishCall) *publishCall {
+	c := newPublishCall(p, topic, msgs)
+	go c.run(ctx, before)
+	return c
 }
 
 // open returns the channel to publish on.

@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
-	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
 
@@ -201,7 +200,7 @@ func (r *Relay) Run(ctx context.Context) {
 }
 
 // lead works through the outbox for as long as the session lasts. It reports
-// whether a round came to its end.
+// whether it got anywhere.
 func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool, err error) {
 	r.cfg.Logger.Info("this relay dispatches the outbox")
 	r.leading.Store(true)
@@ -210,23 +209,26 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool
 		Relay: r, outbox: outbox, held: map[int64]*hold{},
 		pauses: NewPauses(100*time.Millisecond, 5*time.Second),
 	}
+	defer l.abandon()
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.
 		waiting := r.waiting()
-		if len(waiting) > 0 && !failpoint.Mutated(failpoint.HighWaterOffset) {
-			l.last = 0
+		if len(waiting) > 0 {
+			l.rewind()
 		}
-		n, err := l.round(ctx)
+		l.empty = false
+		more, err := l.round(ctx)
 		if err != nil {
-			return progress, err
+			return l.progress, err
 		}
-		progress = true
-		if n == 0 {
+		if l.empty {
 			r.drained(waiting)
 		}
-		l.pauseAfter(ctx, n)
+		if err := l.pauseAfter(ctx, more); err != nil {
+			return l.progress, err
+		}
 	}
-	return progress, nil
+	return l.progress, l.finish()
 }
 
 func (r *Relay) waiting() []chan struct{} {

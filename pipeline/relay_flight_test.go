@@ -1,0 +1,94 @@
+package pipeline_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"chat-messaging/pipeline"
+)
+
+// unswept reads from the beginning only when something stays.
+func unswept(c *pipeline.RelayConfig) { c.Sweep = time.Hour }
+
+// What is committed while the broker is still to confirm the events before it
+// need not wait for that. If the connection goes, all of it goes again, in order.
+func TestEventsFollowThoseThatAreNotConfirmedYet(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	l := newLink(t, b.broker)
+	events := b.dispatcher()
+	b.put(7, 1, 1)
+	r := b.relayAt(l.url, unswept)
+	next(t, events, 1)
+	b.empty()
+
+	l.swallow("downstream")
+	var ids []string
+	for range 5 {
+		more := b.put(7, 1, 3)
+		r.Wake()
+		require.Equal(t, more, idsOf(next(t, events, 3)))
+		ids = append(ids, more...)
+	}
+	require.Equal(t, len(ids), b.left(), "rows went without a confirm")
+	l.heal()
+	require.Equal(t, ids, idsOf(next(t, events, len(ids))))
+	b.empty()
+	require.EqualValues(t, 1+len(ids), r.confirmed.Load())
+}
+
+// A window is not more than half of what may be under way, and all windows
+// together are not more than that.
+func TestWindowsTogetherAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	l := newLink(t, b.broker)
+	events := b.dispatcher()
+	b.put(7, 1, 1)
+	b.relayAt(l.url, unswept, func(c *pipeline.RelayConfig) { c.Batch = 10 })
+	next(t, events, 1)
+	b.empty()
+
+	l.swallow("downstream")
+	ids := b.put(7, 1, 50)
+	require.Equal(t, ids[:10], idsOf(next(t, events, 10)))
+	select {
+	case e := <-events:
+		require.Fail(t, "more than the bound is under way", "%s", e.MessageID)
+	case <-time.After(300 * time.Millisecond):
+	}
+	l.heal()
+	b.empty()
+	require.Equal(t, ids, first(idsOf(next(t, events, 50))))
+}
+
+// The refusal of an event comes when others of its chat are on their way already.
+// None of those is done, though the broker may have taken it.
+func TestARefusalHoldsWhatIsOnItsWayBehindIt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, withRouting(pipeline.RoutingUser))
+	l := newLink(t, b.broker)
+	queue := b.full(1, 1)
+	others := b.dispatcher("2")
+	b.put(8, 2, 1)
+	r := b.relayAt(l.url, unswept)
+	next(t, others, 1)
+	b.empty()
+
+	l.slow(500 * time.Millisecond)
+	stuck := b.put(7, 1, 2)
+	r.Wake()
+	until(t, "the queue is full", func() bool { return b.depth(queue) == 1 })
+	free := b.put(8, 2, 1)
+	answer := b.put(7, 2, 1)
+	stuck = append(stuck, b.put(7, 1, 1)...)
+	r.Wake()
+	require.Equal(t, append(free, answer...), idsOf(next(t, others, 2)))
+	until(t, "only the refused and those behind it are left", func() bool { return r.held.Load() > 0 && b.left() == 3 })
+
+	require.Equal(t, stuck, arrive(t, b.consume(queue), 3), "the chat lost its order")
+	require.Equal(t, answer, idsOf(next(t, others, 1)), "what had overtaken the refused one did not go again")
+	b.empty()
+}
