@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,7 +30,7 @@ var ErrChatLocked = errors.New("somebody else has locked a chat")
 // for each other in a circle; FOR NO KEY UPDATE leaves inserts that refer to a
 // chat alone. A statement behind the lock sees what the lock waited for.
 const lockChatsStatement = `
-SELECT id, last_seq, member_ids, (extract(epoch FROM now()) * 1000000)::int8 AS now_us
+SELECT id, last_seq, member_ids, timestamptz_send(now()) AS now
 FROM chats
 WHERE id = ANY ($1::int8[])
 ORDER BY id
@@ -40,7 +41,7 @@ SKIP LOCKED`
 
 const existingChatsStatement = `SELECT id FROM chats WHERE id = ANY ($1::int8[])`
 
-const nowStatement = `SELECT (extract(epoch FROM now()) * 1000000)::int8 AS now_us`
+const nowStatement = `SELECT timestamptz_send(now()) AS now`
 
 // PassLocked lets LockChats pass the chats that others have locked instead of
 // waiting for them. Those in busy are passed without a look, and those that are
@@ -106,7 +107,8 @@ func (t *Tx) findBusy(ctx context.Context, ids []int64, locked map[int64]*Chat) 
 }
 
 func (t *Tx) lockChats(ctx context.Context, statement string, ids []int64) (map[int64]*Chat, time.Time, error) {
-	var nowMicros int64
+	var now sql.RawBytes
+	var at time.Time
 	chats := make(map[int64]*Chat, len(ids))
 	if len(ids) > 0 {
 		keys := &t.writer.arrays[0]
@@ -119,13 +121,16 @@ func (t *Tx) lockChats(ctx context.Context, statement string, ids []int64) (map[
 			return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
 		}
 		defer func() { _ = rows.Close() }()
+		var members sql.RawBytes
 		for rows.Next() {
 			c := &Chat{}
-			var members []byte
-			if err := rows.Scan(&c.ID, &c.LastSeq, &members, &nowMicros); err != nil {
+			if err := rows.Scan(&c.ID, &c.LastSeq, &members, &now); err != nil {
 				return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
 			}
 			if c.Members, err = parseInt8s(members); err != nil {
+				return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
+			}
+			if at, err = parseTime(now); err != nil {
 				return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
 			}
 			chats[c.ID] = c
@@ -134,14 +139,17 @@ func (t *Tx) lockChats(ctx context.Context, statement string, ids []int64) (map[
 			return nil, time.Time{}, fmt.Errorf("locking chats: %w", err)
 		}
 	}
-	if nowMicros == 0 {
+	if at.IsZero() {
 		rows, err := t.QueryContext(ctx, nowStatement)
 		if err != nil {
 			return nil, time.Time{}, fmt.Errorf("reading the time: %w", err)
 		}
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
-			if err := rows.Scan(&nowMicros); err != nil {
+			if err := rows.Scan(&now); err != nil {
+				return nil, time.Time{}, fmt.Errorf("reading the time: %w", err)
+			}
+			if at, err = parseTime(now); err != nil {
 				return nil, time.Time{}, fmt.Errorf("reading the time: %w", err)
 			}
 		}
@@ -149,7 +157,7 @@ func (t *Tx) lockChats(ctx context.Context, statement string, ids []int64) (map[
 			return nil, time.Time{}, fmt.Errorf("reading the time: %w", err)
 		}
 	}
-	return chats, time.UnixMicro(nowMicros).UTC(), nil
+	return chats, at, nil
 }
 
 const advanceChatsStatement = `

@@ -29,8 +29,9 @@ const (
 )
 
 // Classify reads the SQLSTATE. Only a state that names the data can ever cost a
-// message its place; a unique violation is not among them, because duplicates are
-// found by ON CONFLICT, so that one that still comes is a fault of the schema.
+// message its place; a unique violation is not among them, because the one that
+// means a duplicate is not passed on, so that one that still comes is a fault of the
+// schema.
 func Classify(err error) Fault {
 	if errors.Is(err, errStale) {
 		return FaultConflict
@@ -50,6 +51,12 @@ func Classify(err error) Fault {
 		return FaultData
 	}
 	return FaultOutage
+}
+
+// violates tells that the error is a row that the unique constraint has already.
+func violates(err error, constraint string) bool {
+	var pqErr *pq.Error
+	return errors.As(err, &pqErr) && pqErr.Code == "23505" && pqErr.Constraint == constraint
 }
 
 // lockTimedOut tells the end of lock_timeout.

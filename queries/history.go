@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/lib/pq/oid"
 )
@@ -50,13 +49,13 @@ const (
 	historyColumns = `
        c.member_ids, c.last_seq,
        COALESCE(m.seq, 0) AS seq, COALESCE(m.sender_id, 0) AS sender_id, COALESCE(m.recipient_id, 0) AS recipient_id,
-       COALESCE(m.delivered_us, 0) AS delivered_us,
+       COALESCE(m.delivered, '\x0000000000000000') AS delivered,
        COALESCE(m.is_edited, false) AS is_edited, COALESCE(m.is_deleted, false) AS is_deleted,
        COALESCE(m.client_message_id, '') AS client_message_id, COALESCE(m.sent_at, '') AS sent_at,
        COALESCE(m.body, '') AS body`
 	historyMessages = `
 LEFT JOIN LATERAL (
-    SELECT seq, sender_id, recipient_id, (extract(epoch FROM delivered_at) * 1000000)::int8 AS delivered_us,
+    SELECT seq, sender_id, recipient_id, timestamptz_send(delivered_at) AS delivered,
            is_edited, is_deleted, client_message_id, sent_at, body
     FROM messages`
 	// Positions have no gaps, so where a run begins is arithmetic, and all kinds
@@ -180,11 +179,11 @@ func (r *Reader) Message(ctx context.Context, chatID, seq int64) (*History, erro
 // historyRow is one row of a statement with historyColumns, and where to scan it
 // to: a statement may have columns of its own before them.
 type historyRow struct {
-	members         sql.RawBytes
-	lastSeq, micros int64
-	message         Message
-	to              []any
-	complete        bool
+	members, delivered sql.RawBytes
+	lastSeq            int64
+	message            Message
+	to                 []any
+	complete           bool
 }
 
 // read takes over the current row.
@@ -192,7 +191,7 @@ func (r *historyRow) read(rows *sql.Rows) error {
 	if !r.complete {
 		m := &r.message
 		r.to = append(r.to,
-			&r.members, &r.lastSeq, &m.Seq, &m.SenderID, &m.RecipientID, &r.micros,
+			&r.members, &r.lastSeq, &m.Seq, &m.SenderID, &m.RecipientID, &r.delivered,
 			&m.IsEdited, &m.IsDeleted, &m.ClientMessageID, &m.SentAt, &m.Body)
 		r.complete = true
 	}
@@ -214,7 +213,11 @@ func (r *historyRow) appendTo(h *History, chatID int64, limit int) error {
 	if h.Messages == nil {
 		h.Messages = make([]Message, 0, limit)
 	}
-	r.message.ChatID, r.message.DeliveredAt = chatID, time.UnixMicro(r.micros).UTC()
+	delivered, err := parseTime(r.delivered)
+	if err != nil {
+		return err
+	}
+	r.message.ChatID, r.message.DeliveredAt = chatID, delivered
 	h.Messages = append(h.Messages, r.message)
 	return nil
 }

@@ -97,14 +97,17 @@ func (t *Tx) FindMessages(ctx context.Context, keys []Key) (map[Key]*Message, er
 	return found, nil
 }
 
-// DO NOTHING makes the insert wait for a transaction that is storing the same
-// key, and skip it if that one commits; the row count tells.
+// Without ON CONFLICT, which makes the server check every row twice: a tenth of
+// what storing it costs. The insert waits for a transaction that is storing the
+// same key and fails if that one commits, so it says as much.
 const insertMessagesStatement = `
 INSERT INTO messages (chat_id, seq, sender_id, recipient_id, delivered_at, fingerprint, client_message_id, sent_at, body)
 SELECT chat_id, seq, sender_id, recipient_id, $9::timestamptz, fingerprint, client_message_id, sent_at, body
 FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::bytea[], $6::text[], $7::text[], $8::text[])
-     AS v (chat_id, seq, sender_id, recipient_id, fingerprint, client_message_id, sent_at, body)
-ON CONFLICT ON CONSTRAINT messages_idempotency_key DO NOTHING`
+     AS v (chat_id, seq, sender_id, recipient_id, fingerprint, client_message_id, sent_at, body)`
+
+// idempotencyConstraint is the key that InsertMessages meets a duplicate by.
+const idempotencyConstraint = "messages_idempotency_key"
 
 // InsertMessages stores new messages, which all have the DeliveredAt of the
 // first. If one of their keys is stored already the error is one that Classify
@@ -140,18 +143,14 @@ func (t *Tx) InsertMessages(ctx context.Context, messages []*Message) error {
 		a[6].text(m.SentAt)
 		a[7].text(m.Body)
 	}
-	result, err := t.ExecContext(ctx, insertMessagesStatement,
+	_, err := t.ExecContext(ctx, insertMessagesStatement,
 		&a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], messages[0].DeliveredAt)
-	if err != nil {
-		return fmt.Errorf("inserting messages: %w", err)
-	}
-	inserted, err := result.RowsAffected()
-	if err != nil {
-		return fmt.Errorf("inserting messages: %w", err)
-	}
-	if inserted != int64(len(messages)) {
+	if violates(err, idempotencyConstraint) {
 		t.writer.duplicates = expectDuplicatesFor
 		return fmt.Errorf("inserting messages: %w", errStale)
+	}
+	if err != nil {
+		return fmt.Errorf("inserting messages: %w", err)
 	}
 	return nil
 }

@@ -127,7 +127,7 @@ func (o *Outbox) Close() {
 // as columns it would cost the driver a dozen allocations, for every event.
 const readOutboxStatement = `
 SELECT int8send(id) || uuid_send(event_id) || int8send(COALESCE(chat_id, 0)) || int8send(user_id)
-       || int8send((extract(epoch FROM created_at) * 1000000)::int8)
+       || timestamptz_send(created_at)
        || int4send(octet_length(name)) || convert_to(name, 'UTF8') || convert_to(payload, 'UTF8') AS row
 FROM outbox
 WHERE id > $1
@@ -174,7 +174,7 @@ func decodeOutboxRow(b []byte, names []string) (OutboxRow, []string, error) {
 	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) } //nolint:gosec // as Postgres wrote it
 	r := OutboxRow{
 		ID: number(0), EventID: uuid.UUID(b[8:24]), ChatID: number(24), UserID: number(32),
-		CreatedAt: time.UnixMicro(number(40)).UTC(),
+		CreatedAt: postgresTime(number(40)),
 	}
 	length := int(binary.BigEndian.Uint32(b[48:]))
 	if length > len(b)-fixed {
