@@ -28,12 +28,13 @@ test: binaries ## Run every test with the race detector, on real servers
 	go vet ./...
 	@$(call WITH_SERVICES,--binaries) && set -x && go test -race -timeout 18m ./...
 
-lint: ## Check formatting, go vet, golangci-lint and that go.mod is tidy
+lint: ## Check formatting, go vet, golangci-lint, that go.mod is tidy, and that the benchmarks run
 	@unformatted="$$(gofmt -l .)" && test -z "$$unformatted" || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags failpoints ./middleware/failpoint
 	go tool -modfile=tools/go.mod golangci-lint run
 	go mod tidy -diff
+	go test -run '^$$' -bench . -benchtime 1x ./handlers ./middleware ./pipeline > /dev/null
 	@$(MAKE) --no-print-directory vulncheck
 
 # Exit code 3 is a finding. Everything else that can go wrong is the network: the

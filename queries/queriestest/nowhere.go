@@ -43,7 +43,7 @@ func (nowhereConn) Prepare(string) (driver.Stmt, error) { return nowhereStmt{}, 
 
 func (nowhereConn) Close() error { return nil }
 
-func (nowhereConn) Begin() (driver.Tx, error) { return nil, errUnused }
+func (nowhereConn) Begin() (driver.Tx, error) { return nowhereTx{}, nil }
 
 func (nowhereConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
 	return nowhereTx{}, nil
