@@ -25,6 +25,8 @@ type Policy struct {
 	// byAction are those of the policies that can have a say about an action; the
 	// others are about another one only.
 	byAction map[string]policyList
+	// decided are decisions of these policies, which never change.
+	decided *decisions
 	// inChat are the parents of a member: the entity of the chat in question,
 	// which needs no id of its own.
 	inChat cedar.EntityUIDSet
@@ -47,7 +49,7 @@ func NewPolicy(text []byte) (*Policy, error) {
 	if len(parsed) == 0 {
 		return nil, errors.New("parsing policies: there are none")
 	}
-	p := &Policy{inChat: cedar.NewEntityUIDSet(theChat)}
+	p := &Policy{inChat: cedar.NewEntityUIDSet(theChat), decided: newDecisions()}
 	var faults []error
 	taken := map[cedar.PolicyID]bool{DefaultDeny: true}
 	for _, policy := range parsed {
@@ -66,7 +68,7 @@ func NewPolicy(text []byte) (*Policy, error) {
 		return nil, fmt.Errorf("parsing policies: %w", errors.Join(faults...))
 	}
 	p.byAction = map[string]policyList{}
-	for _, action := range []string{ActionSend, "read", "create_chat", actionUpdateProfile} {
+	for _, action := range knownActions {
 		concerned, err := p.policies.about(action)
 		if err != nil {
 			return nil, fmt.Errorf("parsing policies: %w", err)
@@ -85,33 +87,64 @@ func NewPolicy(text []byte) (*Policy, error) {
 //	create_chat     members of the chat to be; other is not used
 //	update_profile  other is whose details are changed; members are not used
 func (p *Policy) Decide(action string, user int64, members []int64, other int64) (permit bool, policyID string) {
+	q := question{user: user, userInChat: slices.Contains(members, user)}
+	if action == ActionSend || action == actionUpdateProfile {
+		q.other, q.otherInChat = other, slices.Contains(members, other)
+	}
+	known := slices.Index(knownActions, action)
+	if known < 0 {
+		return p.named(p.decide(action, q, p.policies))
+	}
+	q.action = uint8(known) //nolint:gosec // there are a handful
+	a, found := p.decided.find(q)
+	if !found {
+		a = p.decide(action, q, p.byAction[action])
+		p.decided.keep(q, a)
+	}
+	return p.named(a)
+}
+
+// named tells the deciding policy by its id.
+func (p *Policy) named(a answer) (permit bool, policyID string) {
+	if a.policy < 0 {
+		return false, DefaultDeny
+	}
+	return a.permit, string(p.policies[a.policy].id)
+}
+
+// decide evaluates the policies.
+func (p *Policy) decide(action string, q question, policies policyList) answer {
 	request := cedar.Request{
-		Principal: userUID(user),
+		Principal: userUID(q.user),
 		Action:    cedar.NewEntityUID("Action", cedar.String(action)),
 		Resource:  theChat,
 	}
-	known := entities{user: request.Principal, inChat: p.inChat, userInChat: slices.Contains(members, user)}
+	known := entities{user: request.Principal, inChat: p.inChat, userInChat: q.userInChat}
 	if action == ActionSend || action == actionUpdateProfile {
-		request.Resource = userUID(other)
-		known.other, known.otherInChat = request.Resource, slices.Contains(members, other)
-	}
-	policies, ok := p.byAction[action]
-	if !ok {
-		policies = p.policies
+		request.Resource = userUID(q.other)
+		known.other, known.otherInChat = request.Resource, q.otherInChat
 	}
 	decision, diagnostic := cedar.Authorize(policies, &known, request)
 	switch {
 	case len(diagnostic.Errors) > 0:
-		return false, string(diagnostic.Errors[0].PolicyID)
+		return answer{policy: p.place(diagnostic.Errors[0].PolicyID)}
 	case len(diagnostic.Reasons) > 0:
-		return decision == cedar.Allow, string(diagnostic.Reasons[0].PolicyID)
+		return answer{policy: p.place(diagnostic.Reasons[0].PolicyID), permit: decision == cedar.Allow}
 	default:
-		return false, DefaultDeny
+		return answer{policy: -1}
 	}
+}
+
+// place is where the policy of that id stands.
+func (p *Policy) place(id cedar.PolicyID) int32 {
+	return int32(slices.IndexFunc(p.policies, func(named namedPolicy) bool { return named.id == id })) //nolint:gosec // a file's policies
 }
 
 // ActionSend is what the sender of a message asks to do.
 const ActionSend = "send"
+
+// knownActions are those that somebody asks about.
+var knownActions = []string{ActionSend, "read", "create_chat", actionUpdateProfile}
 
 // actionUpdateProfile is about a user, like ActionSend, and not about a chat.
 const actionUpdateProfile = "update_profile"
