@@ -128,7 +128,13 @@ func (EventMarshaler) Name(event any) string {
 // NameFromMessage is the name of the event in the message; "" if it is none of
 // ours. A message that lost its metadata on the way is recognized by its status.
 func (EventMarshaler) NameFromMessage(msg *message.Message) string {
-	if name := msg.Metadata.Get(MetadataType); name != "" {
+	switch name := msg.Metadata.Get(MetadataType); name {
+	case "":
+	case "message." + NameMessageDelivered: // as it was once; the event has waited since
+		return NameMessageDelivered
+	case "message." + NameMessageRejected:
+		return NameMessageRejected
+	default:
 		return name
 	}
 	var e struct {

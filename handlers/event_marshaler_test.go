@@ -129,6 +129,8 @@ func TestNameFromMessage(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, metadata, payload, want string }{
 		{"by its metadata", "message.edited", `{"status":"delivered"}`, "message.edited"},
+		{"delivered by its old name", "message.delivered", "", handlers.NameMessageDelivered},
+		{"rejected by its old name", "message.rejected", "", handlers.NameMessageRejected},
 		{"delivered by its status", "", `{"status":"delivered"}`, handlers.NameMessageDelivered},
 		{"rejected by its status", "", `{"status":"rejected"}`, handlers.NameMessageRejected},
 		{"a message on its way in", "", typical, ""},

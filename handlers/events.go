@@ -11,10 +11,11 @@ import (
 	"chat-messaging/queries"
 )
 
-// The names of the events on the wire.
+// The names of the events on the wire. They are short for the reason that the ids
+// are, see eventIDBytes.
 const (
-	NameMessageDelivered = "message.delivered"
-	NameMessageRejected  = "message.rejected"
+	NameMessageDelivered = "delivered"
+	NameMessageRejected  = "rejected"
 )
 
 // The status of an outcome: it stands in the event and is part of its id.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"chat-messaging/handlers"
@@ -30,7 +31,7 @@ func operated(c *rest.Config) {
 	}
 	c.RoleClaim = "role"
 	c.InputQueue = "q"
-	c.EventID = func(*queries.Message) string { return testEvent }
+	c.EventID = func(*queries.Message) (string, uuid.UUID, error) { return testEvent, testEventKey, nil }
 	c.Queues = func(context.Context) (input, poison rest.Queue, err error) {
 		return rest.Queue{Name: "q", Messages: 3, Consumers: 1}, rest.Queue{Name: "q.poison"}, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"chat-messaging/queries"
@@ -70,9 +71,9 @@ type Config struct {
 	// Settings and Versions are what the console shows of this process. They must
 	// hold no secret. Default: none.
 	Settings, Versions []Setting
-	// EventID is the id of a stored message's event. Required where there are
+	// EventID is the id of a stored message's event, and its key in the outbox. Required where there are
 	// operators.
-	EventID func(*queries.Message) string
+	EventID func(*queries.Message) (id string, key uuid.UUID, err error)
 	// Now is the clock for tokens. Default time.Now.
 	Now func() time.Time
 

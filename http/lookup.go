@@ -20,8 +20,8 @@ type Lookup struct {
 	DB     *queries.DB
 	Reader *queries.Reader
 	Policy Policy
-	// EventID is the id of a stored message's event.
-	EventID func(*queries.Message) string
+	// EventID is the id of a stored message's event, and its key in the outbox.
+	EventID func(*queries.Message) (id string, key uuid.UUID, err error)
 }
 
 // MessageQuery says what to look for. It names a chat, or a sender, or a sender
@@ -239,12 +239,12 @@ func (l *Lookup) record(ctx context.Context, reader *queries.Operator, q Message
 }
 
 func (l *Lookup) event(ctx context.Context, m *queries.Message) (Event, error) {
-	e := Event{ID: l.EventID(m), State: EventDispatched}
-	id, err := uuid.Parse(e.ID)
+	id, key, err := l.EventID(m)
 	if err != nil {
-		return Event{}, fmt.Errorf("reading an event's id: %w", err)
+		return Event{}, err
 	}
-	waiting, err := l.Reader.FindOutbox(ctx, id)
+	e := Event{ID: id, State: EventDispatched}
+	waiting, err := l.Reader.FindOutbox(ctx, key)
 	switch {
 	case err != nil:
 		return Event{}, err

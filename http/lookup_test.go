@@ -14,8 +14,10 @@ import (
 	"chat-messaging/queries/queriestest"
 )
 
-// testEvent is the id of every event of the tests.
-const testEvent = "5edbf0a9-49e1-42df-bbc4-7257c9210c13"
+// testEvent is the id of every event of the tests, and testEventKey its key.
+const testEvent = "Xtvwqkl-Qt-7xHJXySE"
+
+var testEventKey = uuid.MustParse("5edbf0aa-497e-42df-bbc4-7257c9210000")
 
 func TestAdminMessages(t *testing.T) {
 	t.Parallel()
@@ -94,7 +96,7 @@ func TestAdminMessages(t *testing.T) {
 	require.Equal(t, rest.Event{ID: testEvent, State: rest.EventDispatched}, p.Event)
 	require.Nil(t, p.Message.Body)
 
-	_, err := b.db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload) VALUES ($1, 1, 'x', '')`, uuid.MustParse(testEvent))
+	_, err := b.db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload) VALUES ($1, 1, 'x', '')`, testEventKey)
 	require.NoError(t, err)
 	p = show("body=true&around=0")
 	require.Equal(t, rest.EventWaiting, p.Event.State)

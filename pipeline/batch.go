@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/google/uuid"
 
 	"chat-messaging/handlers"
 	"chat-messaging/middleware"
@@ -83,8 +82,8 @@ func (p *Pipeline) tellHeld(held int) {
 func outboxRow(msg *message.Message) (queries.OutboxRow, error) {
 	row := queries.OutboxRow{Name: msg.Metadata.Get(handlers.MetadataType), Payload: msg.Payload}
 	var err error
-	if row.EventID, err = uuid.Parse(msg.UUID); err != nil {
-		return row, fmt.Errorf("reading the event's id: %w", err)
+	if row.EventID, err = handlers.EventKey(msg.UUID); err != nil {
+		return row, err
 	}
 	if row.UserID, err = strconv.ParseInt(msg.Metadata.Get(handlers.MetadataUserID), 10, 64); err != nil {
 		return row, fmt.Errorf("reading whom the event is for: %w", err)

@@ -297,7 +297,7 @@ func inputsInUnusualDeliveries(t testing.TB) []input {
 		carried("a charset that it does not have", func(p *amqp.Publishing) { p.ContentType = "application/json; charset=latin1" }),
 		carried("no content encoding", func(p *amqp.Publishing) { p.ContentEncoding = "" }),
 		carried("properties that mean nothing here", func(p *amqp.Publishing) {
-			p.Expiration, p.Priority, p.ReplyTo, p.UserId, p.AppId, p.Type = "3600000", 9, "reply", brokerUser(t), "app", "message.delivered"
+			p.Expiration, p.Priority, p.ReplyTo, p.UserId, p.AppId, p.Type = "3600000", 9, "reply", brokerUser(t), "app", "delivered"
 		}),
 		carried("a time stamp of the year 9999", func(p *amqp.Publishing) { p.Timestamp = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC) }),
 		carried("a time stamp of 1970", func(p *amqp.Publishing) { p.Timestamp = time.Unix(0, 0) }),

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"chat-messaging/handlers"
 	"chat-messaging/middleware/failpoint"
 	"chat-messaging/queries"
 )
@@ -39,7 +40,7 @@ func rowFrom(msg *message.Message) *queries.OutboxRow {
 func toMessage(row *queries.OutboxRow) *message.Message {
 	// Without the channels of message.NewMessage: what is published here is never
 	// acknowledged as a message.
-	msg := &message.Message{UUID: row.EventID.String(), Payload: row.Payload}
+	msg := &message.Message{UUID: handlers.EventIDOf(row.EventID), Payload: row.Payload}
 	msg.SetContext(&rowContext{Context: context.Background(), row: row})
 	return msg
 }

@@ -24,7 +24,7 @@ func BenchmarkInsertOutboxBuild(b *testing.B) {
 	payload := []byte(strings.Repeat("x", 400))
 	for i := range rows {
 		rows[i] = queries.OutboxRow{
-			EventID: uuid.New(), ChatID: int64(i) + 1, UserID: int64(i) + 1, Name: "message.delivered", Payload: payload,
+			EventID: uuid.New(), ChatID: int64(i) + 1, UserID: int64(i) + 1, Name: "delivered", Payload: payload,
 		}
 	}
 	var insert queries.InsertOutbox

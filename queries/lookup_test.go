@@ -63,7 +63,7 @@ func TestFindingAnEventInTheOutbox(t *testing.T) {
 
 	insert := func(id uuid.UUID, times int) {
 		_, err := db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload)
-SELECT $1::uuid, 1, 'message.delivered', '{}' FROM generate_series(1, $2::int)`, id, times)
+SELECT $1::uuid, 1, 'delivered', '{}' FROM generate_series(1, $2::int)`, id, times)
 		require.NoError(t, err)
 	}
 	insert(near, 2)

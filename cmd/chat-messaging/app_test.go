@@ -72,11 +72,11 @@ func TestAConversationPassesThroughTheService(t *testing.T) {
 			events := r.first(3)
 			require.Len(t, events, 3)
 			for i, want := range []dispatched{
-				{ClientMessageID: "a", SenderID: 1, RecipientID: 2, Body: "Hello", Status: "delivered", Seq: 1, Type: "message.delivered"},
-				{ClientMessageID: "b", SenderID: 2, RecipientID: 1, Body: "Hi", Status: "delivered", Seq: 2, Type: "message.delivered"},
+				{ClientMessageID: "a", SenderID: 1, RecipientID: 2, Body: "Hello", Status: "delivered", Seq: 1, Type: "delivered"},
+				{ClientMessageID: "b", SenderID: 2, RecipientID: 1, Body: "Hi", Status: "delivered", Seq: 2, Type: "delivered"},
 				{
 					ClientMessageID: "c", SenderID: 3, RecipientID: 1, Body: "Let me in", Status: "rejected",
-					RejectCode: "not_related", Type: "message.rejected",
+					RejectCode: "not_related", Type: "rejected",
 				},
 			} {
 				want.ID, want.ChatID, want.EventID, want.Raw = events[i].ID, chat, events[i].EventID, events[i].Raw

@@ -123,7 +123,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 		for range n / atOnce {
 			_, err := c.db.ExecContext(t.Context(), `
 INSERT INTO outbox (event_id, chat_id, user_id, name, payload)
-SELECT gen_random_uuid(), 1 + n % 5000, 1, 'message.delivered', '{"body":"' || repeat('x', 12000) || '"}'
+SELECT gen_random_uuid(), 1 + n % 5000, 1, 'delivered', '{"body":"' || repeat('x', 12000) || '"}'
 FROM generate_series(1, $1::int) AS n`, atOnce)
 			require.NoError(t, err)
 		}

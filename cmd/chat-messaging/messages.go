@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"chat-messaging/handlers"
@@ -170,10 +171,12 @@ func withLookup(ctx context.Context, load settings, do func(context.Context, *ht
 	return do(ctx, &http.Lookup{DB: db, Reader: reader, Policy: policy, EventID: eventID})
 }
 
-// eventID is the id of a stored message's event.
-func eventID(m *queries.Message) string {
+// eventID is the id of a stored message's event, and its key in the outbox.
+func eventID(m *queries.Message) (id string, key uuid.UUID, err error) {
 	event := handlers.NewDelivered(m)
-	return event.EventID()
+	id = event.EventID()
+	key, err = handlers.EventKey(id)
+	return id, key, err
 }
 
 func printFound(w io.Writer, found *http.Found) error {

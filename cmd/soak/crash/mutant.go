@@ -182,10 +182,14 @@ func (r *Run) storeBeside(ctx context.Context, writer *queries.Writer, chat int)
 		err = errors.New("it was not accepted")
 	}
 	var insert queries.InsertOutbox
+	var key uuid.UUID
+	if err == nil {
+		key, err = handlers.EventKey(batch.Events[0].UUID)
+	}
 	if err == nil {
 		msg := batch.Events[0]
 		statement, args := insert.Build([]queries.OutboxRow{{
-			EventID: uuid.MustParse(msg.UUID), ChatID: c.ID, UserID: e.Recipient, Name: handlers.NameMessageDelivered, Payload: msg.Payload,
+			EventID: key, ChatID: c.ID, UserID: e.Recipient, Name: handlers.NameMessageDelivered, Payload: msg.Payload,
 		}})
 		_, err = tx.ExecContext(ctx, statement, args...)
 	}
