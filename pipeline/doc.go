@@ -20,7 +20,7 @@
 //	   │  ╲
 //	   │   ╲ verdicts: ack, or park.go copies the message into the poison queue
 //	   ▼                and then ack
-//	relay.go, dispatch.go             read rows → publish with confirms → delete rows
+//	relay.go, dispatch.go, flight.go  read rows → publish with confirms → delete rows
 //	   │   publisher.go, marshaler.go
 //	   ▼
 //	exchange delivery
