@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -169,21 +170,14 @@ func (g *Ground) Interrupt() { g.arena.broker.Drop() }
 
 // Close removes what the round has left behind.
 func (g *Ground) Close(ctx context.Context) error {
-	var faults []error
-	t := g.Topology
-	ch, err := g.arena.broker.Channel(ctx)
-	if err != nil {
-		faults = append(faults, err)
-	} else {
-		// What does not exist is deleted successfully.
-		for _, queue := range []string{t.DatabaseQueue, t.PoisonQueue, g.outbound} {
-			_, err := ch.QueueDelete(queue, false, false, false)
-			faults = append(faults, err)
+	faults := []error{g.deleteTopology(ctx)}
+	for tries := 1; tries < 3 && hasInternalError(faults[0]); tries++ {
+		// A broker that cannot stop a quorum queue in time says no more than this.
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
 		}
-		for _, exchange := range []string{t.DatabaseExchange, t.DeliveryExchange} {
-			faults = append(faults, ch.ExchangeDelete(exchange, false, false))
-		}
-		faults = append(faults, ch.Close())
+		faults[0] = g.deleteTopology(ctx)
 	}
 	if g.probe != nil && !g.probe.IsClosed() {
 		faults = append(faults, g.probe.Close())
@@ -192,4 +186,26 @@ func (g *Ground) Close(ctx context.Context) error {
 		return fmt.Errorf("cleaning up after a round: %w", err)
 	}
 	return nil
+}
+
+func hasInternalError(err error) bool {
+	fault, ok := errors.AsType[*amqp.Error](err)
+	return ok && fault.Code == amqp.InternalError
+}
+
+func (g *Ground) deleteTopology(ctx context.Context) error {
+	ch, err := g.arena.broker.Channel(ctx)
+	if err != nil {
+		return err
+	}
+	var faults []error
+	// What does not exist is deleted successfully.
+	for _, queue := range []string{g.Topology.DatabaseQueue, g.Topology.PoisonQueue, g.outbound} {
+		_, err := ch.QueueDelete(queue, false, false, false)
+		faults = append(faults, err)
+	}
+	for _, exchange := range []string{g.Topology.DatabaseExchange, g.Topology.DeliveryExchange} {
+		faults = append(faults, ch.ExchangeDelete(exchange, false, false))
+	}
+	return errors.Join(append(faults, ch.Close())...)
 }
