@@ -29,6 +29,10 @@ type command struct {
 type process struct {
 	PID  int    `json:"pid"`
 	Born string `json:"born"`
+
+	// reaped is closed when a child of ours is no zombie any more either; nil for
+	// other processes.
+	reaped chan struct{}
 }
 
 // spawn starts c and looks after its end, so that it leaves no zombie.
@@ -46,7 +50,7 @@ func spawn(c command) (*process, error) {
 		Sys:   sysProcAttr(c),
 	}
 	started := make(chan error)
-	p := new(process)
+	p := &process{reaped: make(chan struct{})}
 
 	go func() {
 		// The kernel sends the death signal when the THREAD that started the
@@ -63,6 +67,7 @@ func spawn(c command) (*process, error) {
 		started <- err
 		if err == nil {
 			_, _ = child.Wait() // how it ended is told by its log
+			close(p.reaped)
 		}
 	}()
 
@@ -111,5 +116,14 @@ func (p *process) wait(ctx context.Context) error {
 		}
 	}
 
-	return nil
+	if p == nil || p.reaped == nil {
+		return nil
+	}
+	// To a Postgres that is started next, a zombie is one that still runs.
+	select {
+	case <-p.reaped:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for process %d to be reaped: %w", p.PID, ctx.Err())
+	}
 }

@@ -99,7 +99,7 @@ func killTree(root *process) error {
 		}
 	}
 
-	return nil
+	return root.wait(ctx)
 }
 
 func signalAll(members []entry, sig syscall.Signal) error {
