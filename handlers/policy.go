@@ -88,7 +88,7 @@ func NewPolicy(text []byte) (*Policy, error) {
 //	update_profile  other is whose details are changed; members are not used
 func (p *Policy) Decide(action string, user int64, members []int64, other int64) (permit bool, policyID string) {
 	q := question{user: user, userInChat: slices.Contains(members, user)}
-	if action == ActionSend || action == actionUpdateProfile {
+	if isAboutUser(action) {
 		q.other, q.otherInChat = other, slices.Contains(members, other)
 	}
 	known := slices.Index(knownActions, action)
@@ -120,7 +120,7 @@ func (p *Policy) decide(action string, q question, policies policyList) answer {
 		Resource:  theChat,
 	}
 	known := entities{user: request.Principal, inChat: p.inChat, userInChat: q.userInChat}
-	if action == ActionSend || action == actionUpdateProfile {
+	if isAboutUser(action) {
 		request.Resource = userUID(q.other)
 		known.other, known.otherInChat = request.Resource, q.otherInChat
 	}
@@ -148,6 +148,11 @@ var knownActions = []string{ActionSend, "read", "create_chat", actionUpdateProfi
 
 // actionUpdateProfile is about a user, like ActionSend, and not about a chat.
 const actionUpdateProfile = "update_profile"
+
+// isAboutUser tells the actions whose resource is the other user, not the chat.
+func isAboutUser(action string) bool {
+	return action == ActionSend || action == actionUpdateProfile
+}
 
 // theChat stands for the one chat that a decision is about.
 var theChat = cedar.NewEntityUID("Chat", "this")

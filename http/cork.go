@@ -20,7 +20,8 @@ const (
 )
 
 // corkedConn can hold the writes of one answer back until the answer is whole, so
-// that they go out as one. Safe for concurrent use.
+// that they go out as one. Whoever closes it before that gives the answer up. Safe
+// for concurrent use.
 type corkedConn struct {
 	net.Conn
 
@@ -98,10 +99,6 @@ func (c *corkedConn) uncork() {
 		_ = c.Conn.Close()
 	}
 }
-
-// Close implements net.Conn. An answer that is not whole stays behind: whoever
-// closes early gives it up.
-func (c *corkedConn) Close() error { return c.Conn.Close() }
 
 // CloseWrite lets net/http end an answer after which it reads no more.
 func (c *corkedConn) CloseWrite() error {

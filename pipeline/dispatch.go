@@ -269,8 +269,8 @@ func (l *leader) heldErr() error {
 // meanwhile.
 func (l *leader) pauseAfter(ctx context.Context, more bool) error {
 	for {
-		if l.last == 0 && len(l.flights) > 0 {
-			// Something stays. How long to wait is known when all that was on its way
+		if l.last == 0 {
+			// Something stays, or nothing is on its way. How long to wait is known when all that was on its way
 			// with it is settled.
 			if err := l.finish(); err != nil {
 				return err

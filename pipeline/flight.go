@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -91,20 +92,19 @@ func (l *leader) land() error {
 	f := l.flights[0]
 	ticker := time.NewTicker(touchInterval)
 	defer ticker.Stop()
-	for lost := false; ; {
+	for {
 		select {
 		case <-f.call.done:
 			return l.landed()
 		case <-ticker.C:
-			if lost {
-				continue
-			}
 			limited, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), touchInterval)
 			err := l.outbox.Touch(limited)
 			cancel()
-			if lost = err != nil; lost {
+			if err != nil {
 				// Deleting will fail, and say so. What is on its way is on its way.
 				l.cfg.Logger.Warn("the relay may have lost the outbox in the midst of a window", "err", err)
+				<-f.call.done
+				return l.landed()
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func (l *leader) land() error {
 // landed settles the window that was launched first.
 func (l *leader) landed() error {
 	f := l.flights[0]
-	l.flights = append(l.flights[:0], l.flights[1:]...)
+	l.flights = slices.Delete(l.flights, 0, 1)
 	defer f.end()
 	failpoint.Hit(failpoint.RelayAfterConfirm)
 	if err := l.settle(f.ctx, f.rows, f.call.errs); err != nil {

@@ -10,8 +10,17 @@ import (
 	"chat-messaging/pipeline"
 )
 
-// unswept reads from the beginning only when something stays.
-func unswept(c *pipeline.RelayConfig) { c.Sweep = time.Hour }
+// relayOverLink runs a relay that reads from the beginning only when something
+// stays, and returns when it has dispatched an event over the link.
+func (b *bench) relayOverLink(events <-chan event, change ...func(*pipeline.RelayConfig)) (*relayed, *link) {
+	b.t.Helper()
+	l := newLink(b.t, b.broker)
+	b.put(8, 2, 1)
+	r := b.relayAt(l.url, append(change, func(c *pipeline.RelayConfig) { c.Sweep = time.Hour })...)
+	next(b.t, events, 1)
+	b.empty()
+	return r, l
+}
 
 // putAtOnce commits n events together, so that the relay reads all of them or none.
 func (b *bench) putAtOnce(chat, user int64, n int) []string {
@@ -28,12 +37,8 @@ func (b *bench) putAtOnce(chat, user int64, n int) []string {
 func TestEventsFollowThoseThatAreNotConfirmedYet(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	l := newLink(t, b.broker)
 	events := b.dispatcher()
-	b.put(7, 1, 1)
-	r := b.relayAt(l.url, unswept)
-	next(t, events, 1)
-	b.empty()
+	r, l := b.relayOverLink(events)
 
 	l.swallow("downstream")
 	var ids []string
@@ -55,12 +60,8 @@ func TestEventsFollowThoseThatAreNotConfirmedYet(t *testing.T) {
 func TestWindowsTogetherAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	l := newLink(t, b.broker)
 	events := b.dispatcher()
-	b.put(7, 1, 1)
-	b.relayAt(l.url, unswept, func(c *pipeline.RelayConfig) { c.Batch = 10 })
-	next(t, events, 1)
-	b.empty()
+	_, l := b.relayOverLink(events, func(c *pipeline.RelayConfig) { c.Batch = 10 })
 
 	l.swallow("downstream")
 	ids := b.putAtOnce(7, 1, 50)
@@ -80,13 +81,9 @@ func TestWindowsTogetherAreBounded(t *testing.T) {
 func TestARefusalHoldsWhatIsOnItsWayBehindIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, withRouting(pipeline.RoutingUser))
-	l := newLink(t, b.broker)
 	queue := b.full(1, 1)
 	others := b.dispatcher("2")
-	b.put(8, 2, 1)
-	r := b.relayAt(l.url, unswept)
-	next(t, others, 1)
-	b.empty()
+	r, l := b.relayOverLink(others)
 
 	l.slow(500 * time.Millisecond)
 	stuck := b.putAtOnce(7, 1, 2)
