@@ -73,7 +73,7 @@ type PerSecond struct {
 
 // Outbox is what waits for its dispatch.
 type Outbox struct {
-	// Rows counts up to 10,001.
+	// Rows counts events, up to 10,001.
 	Rows          int     `json:"rows"`
 	OldestSeconds float64 `json:"oldest_seconds"`
 }
@@ -154,11 +154,11 @@ func (s *Status) readDatabase(ctx context.Context, from StatusSource) error {
 	}
 	c := NewConsumption(consumption)
 	s.Consumption = &c
-	rows, oldest, err := from.DB.OutboxBacklog(ctx)
+	events, oldest, err := from.DB.OutboxBacklog(ctx)
 	if err != nil {
 		return err
 	}
-	s.Outbox = &Outbox{Rows: rows, OldestSeconds: oldest.Seconds()}
+	s.Outbox = &Outbox{Rows: events, OldestSeconds: oldest.Seconds()}
 	if s.Poisoned, err = from.DB.PoisonGroups(ctx, queries.PoisonFilter{States: []queries.PoisonState{queries.PoisonWaiting}}); err != nil {
 		return err
 	}

@@ -63,8 +63,8 @@ func benchOutbox(b *testing.B, next message.HandlerFunc) (*middleware.Arrivals, 
 	outbox, err := middleware.NewOutbox(middleware.OutboxConfig{
 		Arrivals: arrivals,
 		Begin:    writer.Begin,
-		Schema: middleware.NewOutboxSchema(func(msg *message.Message) (queries.OutboxRow, error) {
-			return queries.OutboxRow{EventID: uuid.UUID{1}, UserID: 1, Name: "bench", Payload: msg.Payload}, nil
+		Schema: middleware.NewOutboxSchema(func(msg *message.Message) (queries.OutboxEvent, error) {
+			return queries.OutboxEvent{ID: uuid.UUID{1}, UserID: 1, Name: "bench", Payload: msg.Payload}, nil
 		}),
 		Isolate: func(error) bool { return false },
 		Condemn: func(err error) error { return err },

@@ -79,7 +79,7 @@ func validOutboxConfig() middleware.OutboxConfig {
 	return middleware.OutboxConfig{
 		Arrivals: middleware.NewArrivals(),
 		Begin:    func(context.Context) (*queries.Tx, error) { return nil, context.Canceled },
-		Schema:   middleware.NewOutboxSchema(eventRow),
+		Schema:   middleware.NewOutboxSchema(outboxEvent),
 		Isolate:  func(error) bool { return false },
 		Condemn:  func(err error) error { return err },
 		Probe:    func(context.Context) error { return nil },
@@ -111,7 +111,7 @@ func TestAnOutboxNeedsItsParts(t *testing.T) {
 
 func TestTheOutboxTableIsNotReadThroughWatermill(t *testing.T) {
 	t.Parallel()
-	s := middleware.NewOutboxSchema(eventRow)
+	s := middleware.NewOutboxSchema(outboxEvent)
 	require.Empty(t, s.SchemaInitializingQueries("outbox"))
 	_, err := s.UnmarshalMessage(nil)
 	require.Error(t, err)

@@ -60,7 +60,7 @@ func (r *rig) start(writer *queries.Writer, next message.HandlerFunc, change ...
 	cfg := middleware.OutboxConfig{
 		Arrivals: r.arrivals,
 		Begin:    writer.Begin,
-		Schema:   middleware.NewOutboxSchema(eventRow),
+		Schema:   middleware.NewOutboxSchema(outboxEvent),
 		Isolate:  isolates,
 		Condemn:  func(err error) error { return fmt.Errorf("%w: %w", errCondemned, err) },
 		Probe:    r.db.Probe,
@@ -123,9 +123,9 @@ func note(carrier *message.Message) ([]*message.Message, error) {
 	return events, nil
 }
 
-func eventRow(msg *message.Message) (queries.OutboxRow, error) {
+func outboxEvent(msg *message.Message) (queries.OutboxEvent, error) {
 	id, err := uuid.Parse(msg.UUID)
-	return queries.OutboxRow{EventID: id, UserID: 1, Name: "event", Payload: msg.Payload}, err
+	return queries.OutboxEvent{ID: id, UserID: 1, Name: "event", Payload: msg.Payload}, err
 }
 
 func isolates(err error) bool {
@@ -190,7 +190,10 @@ func (r *rig) notes() []string {
 func (r *rig) events() []string {
 	r.t.Helper()
 	var out []string
-	require.NoError(r.t, r.db.SelectContext(context.Background(), &out, `SELECT payload FROM outbox ORDER BY id`))
+	require.NoError(r.t, r.db.SelectContext(context.Background(), &out, `
+SELECT split_part(line, E'\t', 5)
+FROM outbox CROSS JOIN LATERAL unnest(string_to_array(rtrim(events, E'\n'), E'\n')) WITH ORDINALITY AS l (line, n)
+ORDER BY id, n`))
 	return out
 }
 

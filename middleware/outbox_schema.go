@@ -18,14 +18,14 @@ import (
 //
 // It serves one goroutine.
 type OutboxSchema struct {
-	row    func(*message.Message) (queries.OutboxRow, error)
+	event  func(*message.Message) (queries.OutboxEvent, error)
 	insert queries.InsertOutbox
-	rows   []queries.OutboxRow
+	events []queries.OutboxEvent
 }
 
-// NewOutboxSchema returns a schema that asks row for a message's columns.
-func NewOutboxSchema(row func(*message.Message) (queries.OutboxRow, error)) *OutboxSchema {
-	return &OutboxSchema{row: row}
+// NewOutboxSchema returns a schema that asks event for what is kept of a message.
+func NewOutboxSchema(event func(*message.Message) (queries.OutboxEvent, error)) *OutboxSchema {
+	return &OutboxSchema{event: event}
 }
 
 var _ wsql.SchemaAdapter = (*OutboxSchema)(nil)
@@ -34,16 +34,19 @@ var errRelayReads = errors.New("the outbox table is read by the relay, not by a 
 
 // InsertQuery implements wsql.SchemaAdapter.
 func (s *OutboxSchema) InsertQuery(_ string, msgs message.Messages) (wsql.Query, error) {
-	s.rows = s.rows[:0]
+	s.events = s.events[:0]
+	defer func() { clear(s.events) }()
 	for _, msg := range msgs {
-		row, err := s.row(msg)
+		event, err := s.event(msg)
 		if err != nil {
-			return wsql.Query{}, fmt.Errorf("making the outbox row of event %s: %w", msg.UUID, err)
+			return wsql.Query{}, fmt.Errorf("reading event %s for the outbox: %w", msg.UUID, err)
 		}
-		s.rows = append(s.rows, row)
+		s.events = append(s.events, event)
 	}
-	query, args := s.insert.Build(s.rows)
-	clear(s.rows)
+	query, args, err := s.insert.Build(s.events)
+	if err != nil {
+		return wsql.Query{}, fmt.Errorf("making rows of the outbox: %w", err)
+	}
 	return wsql.Query{Query: query, Args: args}, nil
 }
 

@@ -20,7 +20,7 @@ var servePrivileges = map[string]string{
 	"members":          "SELECT, INSERT",
 	"users":            "SELECT, INSERT, UPDATE",
 	"messages":         "SELECT, INSERT",
-	"outbox":           "SELECT, INSERT, DELETE",
+	"outbox":           "SELECT, INSERT, UPDATE, DELETE",
 	"consumption":      "SELECT, INSERT, UPDATE",
 	"instances":        "SELECT, INSERT, UPDATE, DELETE",
 	"poisoned":         "SELECT, INSERT, UPDATE, DELETE",

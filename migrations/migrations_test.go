@@ -314,6 +314,44 @@ func TestAFailedMigrationLeavesNothingBehindAndReleasesTheLock(t *testing.T) {
 	}
 }
 
+// Events may wait when the step that packs them into rows is taken back.
+func TestEventsThatWaitOutliveTheWayBack(t *testing.T) {
+	t.Parallel()
+	ctx, db := t.Context(), openSchema(t, newSchema(t))
+	if _, err := migrations.UpTo(ctx, db, 5); err != nil {
+		t.Fatal(err)
+	}
+	const id = "00000000-0000-0000-0000-00000000000"
+	mustExec(t, db, `INSERT INTO outbox (event_id, chat_id, user_id, name, payload) VALUES ('`+id+`1', 7, 70, 'a', E'{\t\n}')`)
+	mustExec(t, db, `INSERT INTO outbox (size, events) VALUES
+		(2, E'`+id+`2\t7\t70\ta\t{"\t":"ü"}\n0000000000000000000000000000000`+`3\t0\t71\tb\t\n'), (1, E'`+id+`4\t7\t70\ta\t{}\n')`)
+	mustExec(t, db, `INSERT INTO outbox (event_id, user_id, name, payload) VALUES ('`+id+`5', 70, 'a', '{}')`)
+	if _, err := migrations.DownTo(ctx, db, 4); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	rows, err := db.QueryContext(ctx, `SELECT concat_ws('|', right(event_id::text, 1), COALESCE(chat_id::text, 'none'), user_id, name, payload)
+FROM outbox ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var row string
+		if err := rows.Scan(&row); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, row)
+	}
+	want := []string{"1|7|70|a|{\t\n}", "2|7|70|a|{\"\t\":\"ü\"}", "3|none|71|b|", "4|7|70|a|{}", "5|none|70|a|{}"}
+	if diff := cmp.Diff(want, got); diff != "" || rows.Err() != nil {
+		t.Errorf("what waits (-want +got):\n%s%v", diff, rows.Err())
+	}
+	if _, err := migrations.Up(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // newSchema creates a schema that is dropped with the test.
 func newSchema(t *testing.T) string {
 	t.Helper()

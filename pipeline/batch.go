@@ -78,22 +78,22 @@ func (p *Pipeline) tellHeld(held int) {
 	p.cfg.Logger.Info("no message waits for a locked chat any more")
 }
 
-// outboxRow reads what the outbox keeps of an event from its metadata.
-func outboxRow(msg *message.Message) (queries.OutboxRow, error) {
-	row := queries.OutboxRow{Name: msg.Metadata.Get(handlers.MetadataType), Payload: msg.Payload}
+// outboxEvent reads what the outbox keeps of an event from its metadata.
+func outboxEvent(msg *message.Message) (queries.OutboxEvent, error) {
+	event := queries.OutboxEvent{Name: msg.Metadata.Get(handlers.MetadataType), Payload: msg.Payload}
 	var err error
-	if row.EventID, err = handlers.EventKey(msg.UUID); err != nil {
-		return row, err
+	if event.ID, err = handlers.EventKey(msg.UUID); err != nil {
+		return event, err
 	}
-	if row.UserID, err = strconv.ParseInt(msg.Metadata.Get(handlers.MetadataUserID), 10, 64); err != nil {
-		return row, fmt.Errorf("reading whom the event is for: %w", err)
+	if event.UserID, err = strconv.ParseInt(msg.Metadata.Get(handlers.MetadataUserID), 10, 64); err != nil {
+		return event, fmt.Errorf("reading whom the event is for: %w", err)
 	}
 	if chat := msg.Metadata.Get(handlers.MetadataChatID); chat != "" {
-		if row.ChatID, err = strconv.ParseInt(chat, 10, 64); err != nil {
-			return row, fmt.Errorf("reading the event's chat: %w", err)
+		if event.ChatID, err = strconv.ParseInt(chat, 10, 64); err != nil {
+			return event, fmt.Errorf("reading the event's chat: %w", err)
 		}
 	}
-	return row, nil
+	return event, nil
 }
 
 // noPublisher stands where the router wants a publisher for a handler that

@@ -18,6 +18,8 @@ type leader struct {
 	outbox *queries.Outbox
 	// last is the highest id that was read; the next read starts behind it.
 	last int64
+	// perRow is how many events the rows of the last read had.
+	perRow int
 	// swept is when a read last started from the beginning.
 	swept time.Time
 	// held are the chats whose next event the broker refused. They wait, each
@@ -69,8 +71,7 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 	if err := l.makeRoom(); err != nil || l.resting > 0 {
 		return false, err
 	}
-	limit := l.limit()
-	rows, err := l.outbox.Read(ctx, l.last, limit)
+	rows, more, err := l.read(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -84,11 +85,33 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 	}
 	failpoint.Hit(failpoint.RelayAfterSelect)
 	l.last = rows[len(rows)-1].ID
-	more = len(rows) == limit
-	if rows = l.sendable(rows); len(rows) > 0 {
-		l.launch(ctx, rows)
+	if departures := l.sendable(rows); len(departures) > 0 {
+		l.launch(ctx, departures)
 	}
 	return more, nil
+}
+
+// read returns rows of together no more events than may go at a time, or one row,
+// and whether there may be more. How many rows that are is known behind the read,
+// so it asks for as many as it would have been of those before.
+func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool, err error) {
+	limit := l.limit()
+	asked := max(limit/max(l.perRow, 1), 1)
+	if rows, err = l.outbox.Read(ctx, l.last, asked); err != nil || len(rows) == 0 {
+		return nil, false, err
+	}
+	more = len(rows) == asked
+	events := 0
+	for i := range rows {
+		n := len(rows[i].Events)
+		if i > 0 && events+n > limit {
+			rows, more = rows[:i], true
+			break
+		}
+		events += n
+	}
+	l.perRow = events / len(rows)
+	return rows, more, nil
 }
 
 // rewind makes the next read start from the beginning.
@@ -98,7 +121,7 @@ func (l *leader) rewind() {
 	}
 }
 
-// limit is how many rows are read at a time: half of what may be under way, so
+// limit is how many events are read at a time: half of what may be under way, so
 // that one half can be read and deleted while the other is on its way.
 func (l *leader) limit() int { return max(l.cfg.Batch/2, 1) }
 
@@ -115,49 +138,52 @@ func (l *leader) release(now time.Time) bool {
 	return due
 }
 
-// order is what an event must keep its place in: its chat, and for one that names
-// no chat of ours the user it is for.
-func order(row *queries.OutboxRow) int64 {
-	if row.ChatID != 0 {
-		return row.ChatID
-	}
-	return -row.UserID
-}
-
 // sendable leaves out the chats that are held, and of those that are released all
 // but the first event.
-func (l *leader) sendable(rows []queries.OutboxRow) []queries.OutboxRow {
-	if len(l.held) == 0 {
-		return rows
+func (l *leader) sendable(rows []queries.OutboxRow) []departure {
+	events := 0
+	for i := range rows {
+		events += len(rows[i].Events)
 	}
-	out := rows[:0]
+	out := make([]departure, 0, events)
 	first := map[int64]bool{}
 	for i := range rows {
-		chat := order(&rows[i])
-		h, ok := l.held[chat]
-		switch {
-		case !ok:
-			out = append(out, rows[i])
-		case h.released && !first[chat]:
-			first[chat], h.more = true, false
-			out = append(out, rows[i])
-		case h.released:
-			h.more = true
+		for at := range rows[i].Events {
+			d := departure{&rows[i].Events[at], &rows[i]}
+			if len(l.held) == 0 || l.mayGo(d.order(), first) {
+				out = append(out, d)
+			}
 		}
 	}
 	return out
 }
 
-// settle deletes the rows whose events are done, and decides how the others
-// wait. Behind a row that stays, no row of its chat is deleted, even if it is
+// mayGo tells whether the next event of a chat may go. first are the released chats
+// that have one on its way in this round.
+func (l *leader) mayGo(chat int64, first map[int64]bool) bool {
+	h, ok := l.held[chat]
+	switch {
+	case !ok:
+		return true
+	case h.released && !first[chat]:
+		first[chat], h.more = true, false
+		return true
+	case h.released:
+		h.more = true
+	}
+	return false
+}
+
+// settle removes the events that are done from the outbox, and decides how the
+// others wait. Behind an event that stays, none of its chat is done, even if it is
 // confirmed: both go out again, in order, and the ids tell the consumer.
-func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []error) error {
+func (l *leader) settle(ctx context.Context, departures []departure, errs []error) error {
 	var broker error
-	var confirmed, unroutable, stay int
+	var confirmed, unroutable int
 	nacked := map[int64]bool{}
-	done := make([]int64, 0, len(rows))
-	for i := range rows {
-		chat, err := order(&rows[i]), errs[i]
+	done := make([]bool, len(departures))
+	for i := range departures {
+		chat, err := departures[i].order(), errs[i]
 		nobodyThere := errors.Is(err, ErrUnroutable) && l.cfg.Routing == RoutingUser
 		if err != nil && !nobodyThere {
 			if !errors.Is(err, ErrNacked) {
@@ -169,28 +195,26 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 		}
 		switch {
 		case l.refused[chat]:
-			stay++
 			continue
 		case nobodyThere:
 			unroutable++
 		default:
 			confirmed++
 		}
-		done = append(done, rows[i].ID)
+		done[i] = true
 	}
-	failpoint.Hit(failpoint.RelayBeforeMark)
-	if err := l.outbox.Delete(ctx, done); err != nil {
+	if err := l.remove(ctx, departures, done); err != nil {
 		return err
 	}
-	failpoint.Hit(failpoint.RelayAfterMark)
-	if len(done) > 0 {
-		l.cfg.Observe.Dispatched(confirmed, unroutable, time.Since(rows[0].CreatedAt))
+	if confirmed+unroutable > 0 {
+		l.cfg.Observe.Dispatched(confirmed, unroutable, time.Since(departures[0].row.CreatedAt))
 	}
-	for i := range rows {
-		if chat := order(&rows[i]); !l.refused[chat] {
+	for i := range departures {
+		if chat := departures[i].order(); !l.refused[chat] {
 			l.advance(chat)
 		}
 	}
+	stay := len(departures) - confirmed - unroutable
 	if stay > 0 {
 		l.cfg.Observe.Held(stay)
 		l.rewind() // what stays is read again
@@ -205,6 +229,54 @@ func (l *leader) settle(ctx context.Context, rows []queries.OutboxRow, errs []er
 		l.setErr(l.heldErr())
 	}
 	return nil
+}
+
+// remove deletes the rows of which all events are done, and takes those that are
+// done out of the others.
+func (l *leader) remove(ctx context.Context, departures []departure, done []bool) error {
+	var whole []int64
+	var left []queries.OutboxRow
+	for first := 0; first < len(departures); {
+		row := departures[first].row
+		end := first
+		for end < len(departures) && departures[end].row == row {
+			end++
+		}
+		switch rest := without(row.Events, departures[first:end], done[first:end]); len(rest) {
+		case 0:
+			whole = append(whole, row.ID)
+		case len(row.Events):
+		default:
+			left = append(left, queries.OutboxRow{ID: row.ID, Events: rest})
+		}
+		first = end
+	}
+	failpoint.Hit(failpoint.RelayBeforeMark)
+	if err := l.outbox.Keep(ctx, left); err != nil {
+		return err
+	}
+	if err := l.outbox.Delete(ctx, whole); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.RelayAfterMark)
+	return nil
+}
+
+// without returns the events of a row but for those that are done. The departures
+// are some of them, in their order.
+func without(events []queries.OutboxEvent, departures []departure, done []bool) []queries.OutboxEvent {
+	var rest []queries.OutboxEvent
+	next := 0
+	for i := range events {
+		if next < len(departures) && departures[next].OutboxEvent == &events[i] {
+			next++
+			if done[next-1] {
+				continue
+			}
+		}
+		rest = append(rest, events[i])
+	}
+	return rest
 }
 
 // refuse keeps what is on its way for a chat from being done: it went out behind

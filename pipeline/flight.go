@@ -6,12 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill/message"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"chat-messaging/middleware/failpoint"
-	"chat-messaging/queries"
 )
 
 // drainTimeout bounds what is still done for a window after the relay was told
@@ -25,10 +23,10 @@ const maxFlights = 8
 // flight is a window on its way: its events are published, and in some time
 // confirmed.
 type flight struct {
-	rows []queries.OutboxRow
-	call *publishCall
-	ctx  context.Context //nolint:containedctx // of what is still to be done for it
-	end  func()
+	departures []departure
+	call       *publishCall
+	ctx        context.Context //nolint:containedctx // of what is still to be done for it
+	end        func()
 }
 
 // makeRoom brings windows to their end until one more may go. A read from the
@@ -38,7 +36,7 @@ func (l *leader) makeRoom() error {
 	for len(l.flights) > 0 {
 		under := 0
 		for _, f := range l.flights {
-			under += len(f.rows)
+			under += len(f.departures)
 		}
 		if l.last > 0 && len(l.held) == 0 && len(l.flights) < maxFlights && under+l.limit() <= l.cfg.Batch {
 			return nil
@@ -51,11 +49,8 @@ func (l *leader) makeRoom() error {
 }
 
 // launch publishes a window.
-func (l *leader) launch(ctx context.Context, rows []queries.OutboxRow) {
-	msgs := make([]*message.Message, len(rows))
-	for i := range rows {
-		msgs[i] = toMessage(&rows[i])
-	}
+func (l *leader) launch(ctx context.Context, departures []departure) {
+	msgs := toMessages(departures)
 	// A window that was begun is brought to its end: an event that is confirmed
 	// but not deleted goes out a second time.
 	finish, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -65,14 +60,14 @@ func (l *leader) launch(ctx context.Context, rows []queries.OutboxRow) {
 	finish, span := l.cfg.Tracer.Start(finish, "dispatch events", trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
 	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
-		_ = l.settle(finish, rows, make([]error, len(rows)))
+		_ = l.settle(finish, departures, make([]error, len(departures)))
 	}
 	var before *publishCall
 	if n := len(l.flights); n > 0 {
 		before = l.flights[n-1].call
 	}
 	l.flights = append(l.flights, &flight{
-		rows: rows, call: l.cfg.Publisher.begin(finish, "", msgs, before), ctx: finish,
+		departures: departures, call: l.cfg.Publisher.begin(finish, "", msgs, before), ctx: finish,
 		end: func() {
 			span.End()
 			stop()
@@ -116,7 +111,7 @@ func (l *leader) landed() error {
 	l.flights = slices.Delete(l.flights, 0, 1)
 	defer f.end()
 	failpoint.Hit(failpoint.RelayAfterConfirm)
-	if err := l.settle(f.ctx, f.rows, f.call.errs); err != nil {
+	if err := l.settle(f.ctx, f.departures, f.call.errs); err != nil {
 		return err
 	}
 	l.progress = true

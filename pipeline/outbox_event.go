@@ -14,50 +14,71 @@ import (
 	"chat-messaging/queries"
 )
 
-// rowContext carries an outbox row in its message's context. As metadata its
-// columns would be turned into text and back for every event.
-type rowContext struct {
-	context.Context //nolint:containedctx // it is a context
-	row             *queries.OutboxRow
+// departure is an event on its way out of the outbox.
+type departure struct {
+	*queries.OutboxEvent
+	row *queries.OutboxRow
 }
 
-type rowKey struct{}
+// order is what an event must keep its place in: its chat, and for one that names
+// no chat of ours the user it is for.
+func (d *departure) order() int64 {
+	if d.ChatID != 0 {
+		return d.ChatID
+	}
+	return -d.UserID
+}
+
+// departureContext carries a departure in its message's context. As metadata its
+// fields would be turned into text and back for every event.
+type departureContext struct {
+	context.Context //nolint:containedctx // it is a context
+	departure       *departure
+}
+
+type departureKey struct{}
 
 // Value implements context.Context.
-func (c *rowContext) Value(key any) any {
-	if key == (rowKey{}) {
-		return c.row
+func (c *departureContext) Value(key any) any {
+	if key == (departureKey{}) {
+		return c.departure
 	}
 	return c.Context.Value(key)
 }
 
-func rowFrom(msg *message.Message) *queries.OutboxRow {
-	row, _ := msg.Context().Value(rowKey{}).(*queries.OutboxRow)
-	return row
+func departureFrom(msg *message.Message) *departure {
+	d, _ := msg.Context().Value(departureKey{}).(*departure)
+	return d
 }
 
-// toMessage makes the event of a row into a message for the delivery publisher.
-func toMessage(row *queries.OutboxRow) *message.Message {
-	// Without the channels of message.NewMessage: what is published here is never
-	// acknowledged as a message.
-	msg := &message.Message{UUID: handlers.EventIDOf(row.EventID), Payload: row.Payload}
-	msg.SetContext(&rowContext{Context: context.Background(), row: row})
-	return msg
+// toMessages makes events into messages for the delivery publisher.
+func toMessages(departures []departure) []*message.Message {
+	msgs := make([]*message.Message, len(departures))
+	contexts := make([]departureContext, len(departures))
+	for i := range departures {
+		d := &departures[i]
+		contexts[i] = departureContext{Context: context.Background(), departure: d}
+		// Without the channels of message.NewMessage: what is published here is
+		// never acknowledged as a message.
+		msgs[i] = &message.Message{UUID: handlers.EventIDOf(d.ID), Payload: d.Payload}
+		msgs[i].SetContext(&contexts[i])
+	}
+	return msgs
 }
 
-// eventMarshaler writes the publishing of an event by its row: the contract's
-// properties and no headers.
+// eventMarshaler writes the publishing of an event by its place in the outbox: the
+// contract's properties and no headers.
 type eventMarshaler struct{ Marshaler }
 
 var _ wamqp.Marshaler = eventMarshaler{}
 
-var errNoRow = errors.New("the message carries no outbox row")
+var errNoDeparture = errors.New("the message carries no event of the outbox")
 
 // Marshal implements wamqp.Marshaler.
 func (eventMarshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
-	row := rowFrom(msg)
-	if row == nil {
-		return amqp.Publishing{}, errNoRow
+	d := departureFrom(msg)
+	if d == nil {
+		return amqp.Publishing{}, errNoDeparture
 	}
 	failpoint.Hit(failpoint.RelayMidWindow)
 	return amqp.Publishing{
@@ -65,16 +86,16 @@ func (eventMarshaler) Marshal(msg *message.Message) (amqp.Publishing, error) {
 		ContentEncoding: "utf-8",
 		DeliveryMode:    amqp.Persistent,
 		MessageId:       msg.UUID,
-		Timestamp:       row.CreatedAt,
-		Type:            row.Name,
+		Timestamp:       d.row.CreatedAt,
+		Type:            d.Name,
 		Body:            msg.Payload,
 	}, nil
 }
 
 // keyByUser is the routing key of RoutingUser.
 func keyByUser(_ string, msg *message.Message) string {
-	if row := rowFrom(msg); row != nil {
-		return strconv.FormatInt(row.UserID, 10)
+	if d := departureFrom(msg); d != nil {
+		return strconv.FormatInt(d.UserID, 10)
 	}
 	return ""
 }

@@ -146,7 +146,7 @@ func New(cfg Config) (*Pipeline, error) {
 	if p.outbox, err = middleware.NewOutbox(middleware.OutboxConfig{
 		Arrivals:  arrivals,
 		Begin:     p.writer.Begin,
-		Schema:    middleware.NewOutboxSchema(outboxRow),
+		Schema:    middleware.NewOutboxSchema(outboxEvent),
 		Isolate:   isolates,
 		Condemn:   condemn,
 		Probe:     cfg.DB.Probe,

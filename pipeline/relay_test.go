@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"chat-messaging/pipeline"
+	"chat-messaging/queries"
 	"chat-messaging/queries/queriestest"
 )
 
@@ -87,15 +88,32 @@ func (b *bench) put(chat, user int64, n int) []string {
 
 func (b *bench) putIn(in execer, chat, user int64, n int) []string {
 	b.t.Helper()
-	ids := make([]string, n)
-	for i := range ids {
-		ids[i] = uuid.NewString()
-		_, err := in.ExecContext(context.Background(), `
-			INSERT INTO outbox (event_id, chat_id, user_id, name, payload)
-			VALUES ($1, NULLIF($2, 0), $3, 'message_delivered', $4)`,
-			ids[i], chat, user, fmt.Sprintf(`{"chat_id":"%d"}`, chat))
-		require.NoError(b.t, err)
+	ids := make([]string, 0, n)
+	for range n {
+		ids = append(ids, b.putRow(in, place{chat, user})...)
 	}
+	return ids
+}
+
+// place is where an event belongs.
+type place struct{ chat, user int64 }
+
+// putRow commits an event for each place, all in one row.
+func (b *bench) putRow(in execer, places ...place) []string {
+	b.t.Helper()
+	ids := make([]string, len(places))
+	events := make([]queries.OutboxEvent, len(places))
+	for i, p := range places {
+		events[i] = queries.OutboxEvent{
+			ID: uuid.New(), ChatID: p.chat, UserID: p.user, Name: "message_delivered", Payload: fmt.Appendf(nil, `{"chat_id":"%d"}`, p.chat),
+		}
+		ids[i] = events[i].ID.String()
+	}
+	var insert queries.InsertOutbox
+	statement, args, err := insert.Build(events)
+	require.NoError(b.t, err)
+	_, err = in.ExecContext(context.Background(), statement, args...)
+	require.NoError(b.t, err)
 	return ids
 }
 
@@ -103,7 +121,7 @@ func (b *bench) putIn(in execer, chat, user int64, n int) []string {
 func (b *bench) left() int {
 	b.t.Helper()
 	var n int
-	require.NoError(b.t, b.db.GetContext(context.Background(), &n, `SELECT count(*) FROM outbox`))
+	require.NoError(b.t, b.db.GetContext(context.Background(), &n, `SELECT COALESCE(sum(size), 0) FROM outbox`))
 	return n
 }
 

@@ -39,6 +39,12 @@ func (a *array) int8(v int64) {
 	a.buf = binary.BigEndian.AppendUint64(a.buf, uint64(v)) //nolint:gosec // two's complement is what Postgres reads
 }
 
+func (a *array) int4(v int) {
+	a.n++
+	a.buf = binary.BigEndian.AppendUint32(a.buf, 4)
+	a.buf = binary.BigEndian.AppendUint32(a.buf, uint32(v)) //nolint:gosec // small, and two's complement is what Postgres reads
+}
+
 func (a *array) text(s string) {
 	a.n++
 	a.buf = binary.BigEndian.AppendUint32(a.buf, uint32(len(s))) //nolint:gosec // a payload is far below 4 GiB
@@ -49,12 +55,6 @@ func (a *array) bytes(b []byte) {
 	a.n++
 	a.buf = binary.BigEndian.AppendUint32(a.buf, uint32(len(b))) //nolint:gosec // a payload is far below 4 GiB
 	a.buf = append(a.buf, b...)
-}
-
-func (a *array) null() {
-	a.n++
-	a.buf[7] = 1
-	a.buf = binary.BigEndian.AppendUint32(a.buf, 0xffffffff)
 }
 
 // BinaryValue gives lib/pq the bytes; it copies them before it returns.

@@ -18,19 +18,21 @@ import (
 // has under full load.
 const benchBatch = 1000
 
-// BenchmarkInsertOutboxBuild makes the arrays of a batch of events.
+// BenchmarkInsertOutboxBuild makes the rows of a batch of events.
 func BenchmarkInsertOutboxBuild(b *testing.B) {
-	rows := make([]queries.OutboxRow, benchBatch)
+	events := make([]queries.OutboxEvent, benchBatch)
 	payload := []byte(strings.Repeat("x", 400))
-	for i := range rows {
-		rows[i] = queries.OutboxRow{
-			EventID: uuid.New(), ChatID: int64(i) + 1, UserID: int64(i) + 1, Name: "delivered", Payload: payload,
+	for i := range events {
+		events[i] = queries.OutboxEvent{
+			ID: uuid.New(), ChatID: int64(i) + 1, UserID: int64(i) + 1, Name: "delivered", Payload: payload,
 		}
 	}
 	var insert queries.InsertOutbox
 	b.ReportAllocs()
 	for b.Loop() {
-		insert.Build(rows)
+		if _, _, err := insert.Build(events); err != nil {
+			b.Fatal(err)
+		}
 	}
 	perMessage(b)
 }

@@ -104,8 +104,7 @@ const probeModeStatement = `
 SELECT set_config('transaction_read_only', current_setting('default_transaction_read_only'), true)`
 
 const probeStatement = `
-INSERT INTO outbox (event_id, user_id, name, payload)
-VALUES ('00000000-0000-0000-0000-000000000000', 0, 'probe', '')`
+INSERT INTO outbox (events) VALUES ('probe')`
 
 // Probe proves that the database takes writes at this moment: it writes a row
 // in a transaction that it rolls back.

@@ -81,15 +81,20 @@ func (r *Reader) lookUp(ctx context.Context, statement string, args ...any) ([]M
 	})
 }
 
-// outboxSearched bounds the search for an event, which has no index: the outbox
-// is nearly empty unless dispatch has been down for long.
-const outboxSearched = 100_000
+// outboxSearched bounds the search for an event, in rows, which has no index: the
+// outbox is nearly empty unless dispatch has been down for long.
+const outboxSearched = 25_000
 
 const findOutboxStatement = `
 WITH head AS MATERIALIZED (
-    SELECT id, event_id, created_at FROM outbox ORDER BY id LIMIT $2::int8 + 1
+    SELECT id, created_at,
+           event_id IS NOT DISTINCT FROM $1::uuid
+           OR strpos(E'\n' || events, E'\n' || replace($1::text, '-', '') || E'\t') > 0 AS holds
+    FROM outbox
+    ORDER BY id
+    LIMIT $2::int8 + 1
 )
-SELECT id, (extract(epoch FROM created_at) * 1000000)::int8 AS created_us, 0::int8 AS searched FROM head WHERE event_id = $1
+SELECT id, (extract(epoch FROM created_at) * 1000000)::int8 AS created_us, 0::int8 AS searched FROM head WHERE holds
 UNION ALL
 SELECT 0, 0, count(*) FROM head`
 

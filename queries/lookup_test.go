@@ -61,12 +61,13 @@ func TestFindingAnEventInTheOutbox(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, queries.Waiting{Complete: true}, found, "nothing waits")
 
-	insert := func(id uuid.UUID, times int) {
-		_, err := db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload)
-SELECT $1::uuid, 1, 'delivered', '{}' FROM generate_series(1, $2::int)`, id, times)
-		require.NoError(t, err)
-	}
-	insert(near, 2)
+	insertEvents(t, db, []queries.OutboxEvent{
+		{ID: uuid.New(), UserID: 1, Name: "delivered", Payload: []byte(near.String())}, // named, but not it
+		{ID: near, UserID: 1, Name: "delivered", Payload: []byte("{}")},
+	})
+	// As the release before wrote it.
+	_, err = db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload) VALUES ($1, 1, 'delivered', '{}')`, near)
+	require.NoError(t, err)
 	found, err = reader.FindOutbox(ctx, near)
 	require.NoError(t, err)
 	require.True(t, found.Complete)
@@ -74,8 +75,10 @@ SELECT $1::uuid, 1, 'delivered', '{}' FROM generate_series(1, $2::int)`, id, tim
 	require.Less(t, found.Rows[0].ID, found.Rows[1].ID)
 	require.False(t, found.Rows[0].CreatedAt.IsZero())
 
-	insert(uuid.New(), 100_000)
-	insert(far, 1)
+	_, err = db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload)
+SELECT gen_random_uuid(), 1, 'delivered', '{}' FROM generate_series(1, 25000)`)
+	require.NoError(t, err)
+	insertEvents(t, db, []queries.OutboxEvent{{ID: far, UserID: 1, Name: "delivered", Payload: []byte("{}")}})
 	found, err = reader.FindOutbox(ctx, far)
 	require.NoError(t, err)
 	require.Equal(t, queries.Waiting{Complete: false}, found, "too many wait to say that it does not")

@@ -4,65 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/lib/pq/oid"
 )
-
-// OutboxRow is an event that waits for its dispatch.
-type OutboxRow struct {
-	// ID rises in commit order within a chat, because the chat's lock is held
-	// from before it is drawn until the commit; across chats it may not.
-	ID      int64
-	EventID uuid.UUID
-	// ChatID is 0 for a message that names no chat of ours.
-	ChatID    int64
-	UserID    int64
-	CreatedAt time.Time
-	Name      string
-	Payload   []byte
-}
-
-const insertOutboxStatement = `
-INSERT INTO outbox (event_id, chat_id, user_id, name, payload)
-SELECT event_id, chat_id, user_id, name, payload
-FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[], $5::text[])
-     AS v (event_id, chat_id, user_id, name, payload)`
-
-// InsertOutbox builds the statement and arguments that write the rows in their
-// order; ID and CreatedAt are the database's. It only builds because the
-// executing is watermill-sql's. The arguments are valid until the next call.
-type InsertOutbox struct {
-	arrays [5]array
-}
-
-// Build returns the statement for rows, of which there is at least one.
-func (q *InsertOutbox) Build(rows []OutboxRow) (string, []any) {
-	a := &q.arrays
-	a[0].reset(oid.T_uuid, len(rows), 16)
-	a[1].reset(oid.T_int8, len(rows), 8)
-	a[2].reset(oid.T_int8, len(rows), 8)
-	a[3].reset(oid.T_text, len(rows), 20)
-	a[4].reset(oid.T_text, len(rows), 512)
-	for i := range rows {
-		r := &rows[i]
-		a[0].bytes(r.EventID[:])
-		if r.ChatID == 0 {
-			a[1].null()
-		} else {
-			a[1].int8(r.ChatID)
-		}
-		a[2].int8(r.UserID)
-		a[3].text(r.Name)
-		a[4].bytes(r.Payload)
-	}
-	return insertOutboxStatement, []any{&a[0], &a[1], &a[2], &a[3], &a[4]}
-}
 
 // outboxSettings are for a session that only reads and deletes rows whose event
 // the broker has confirmed: losing a delete in a crash repeats an event under
@@ -70,6 +18,8 @@ func (q *InsertOutbox) Build(rows []OutboxRow) (string, []any) {
 const outboxSettings = `
 SET synchronous_commit = off;
 SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
 SET jit = off`
 
 // Outbox is the relay's session. It holds the lock that makes its owner the
@@ -78,6 +28,8 @@ SET jit = off`
 type Outbox struct {
 	session *session
 	ids     array
+	rows    outboxArrays
+	names   outboxNames
 }
 
 var errReadOnly = errors.New("the database is read-only, so no event could be marked as dispatched")
@@ -123,18 +75,19 @@ func (o *Outbox) Close() {
 // The lower bound keeps the read away from rows that are deleted but not yet
 // vacuumed, of which an open transaction elsewhere can leave a great many.
 //
-// A row comes as one value, in the order in which decodeOutboxRow takes it apart:
-// as columns it would cost the driver a dozen allocations, for every event.
+// The release before wrote a row for each event, in columns: such a row is read
+// as one of a single line.
 const readOutboxStatement = `
-SELECT int8send(id) || uuid_send(event_id) || int8send(COALESCE(chat_id, 0)) || int8send(user_id)
-       || timestamptz_send(created_at)
-       || int4send(octet_length(name)) || convert_to(name, 'UTF8') || convert_to(payload, 'UTF8') AS row
+SELECT id, timestamptz_send(created_at) AS created_at, size,
+       convert_to(COALESCE(events, concat_ws(E'\t', event_id, COALESCE(chat_id, 0), user_id, name,
+                                             translate(payload, E'\n', ' ')) || E'\n'), 'UTF8') AS events
 FROM outbox
 WHERE id > $1
 ORDER BY id
 LIMIT $2`
 
-// Read returns up to limit rows with an id above after, by id.
+// Read returns up to limit rows with an id above after, by id. None is without
+// events.
 func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow, error) {
 	stmt, err := o.session.prepared(ctx, readOutboxStatement)
 	if err != nil {
@@ -146,15 +99,19 @@ func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow,
 	}
 	defer func() { _ = rows.Close() }()
 	var out []OutboxRow
-	var encoded sql.RawBytes
-	var names []string
+	var created, text sql.RawBytes
 	for rows.Next() {
-		if err := rows.Scan(&encoded); err != nil {
+		var r OutboxRow
+		var size int
+		if err := rows.Scan(&r.ID, &created, &size, &text); err != nil {
 			return nil, fmt.Errorf("reading the outbox: %w", err)
 		}
-		var r OutboxRow
-		if r, names, err = decodeOutboxRow(encoded, names); err != nil {
-			return nil, fmt.Errorf("reading the outbox: %w", err)
+		if r.CreatedAt, err = parseTime(created); err != nil {
+			return nil, fmt.Errorf("reading row %d of the outbox: %w", r.ID, err)
+		}
+		r.Events, err = parseOutboxEvents(make([]OutboxEvent, 0, size), bytes.Clone(text), &o.names)
+		if err != nil {
+			return nil, fmt.Errorf("reading row %d of the outbox: %w", r.ID, err)
 		}
 		out = append(out, r)
 	}
@@ -164,34 +121,37 @@ func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow,
 	return out, nil
 }
 
-// decodeOutboxRow reads what readOutboxStatement made of a row. names are those
-// met so far: there are two, so rows share them.
-func decodeOutboxRow(b []byte, names []string) (OutboxRow, []string, error) {
-	const fixed = 8 + 16 + 8 + 8 + 8 + 4
-	if len(b) < fixed {
-		return OutboxRow{}, names, fmt.Errorf("a row of %d bytes is too short", len(b))
+const keepOutboxStatement = `
+UPDATE outbox SET size = v.size, events = v.events
+FROM unnest($1::int8[], $2::int4[], $3::text[]) AS v (id, size, events)
+WHERE outbox.id = v.id`
+
+// Keep writes rows back that have lost some of their events, which are confirmed.
+func (o *Outbox) Keep(ctx context.Context, rows []OutboxRow) error {
+	if len(rows) == 0 {
+		return nil
 	}
-	number := func(at int) int64 { return int64(binary.BigEndian.Uint64(b[at:])) } //nolint:gosec // as Postgres wrote it
-	r := OutboxRow{
-		ID: number(0), EventID: uuid.UUID(b[8:24]), ChatID: number(24), UserID: number(32),
-		CreatedAt: postgresTime(number(40)),
+	stmt, err := o.session.prepared(ctx, keepOutboxStatement)
+	if err != nil {
+		return err
 	}
-	length := int(binary.BigEndian.Uint32(b[48:]))
-	if length > len(b)-fixed {
-		return OutboxRow{}, names, fmt.Errorf("a name of %d bytes in a row of %d", length, len(b))
+	o.ids.reset(oid.T_int8, len(rows), 8)
+	o.rows.reset(len(rows))
+	for i := range rows {
+		o.ids.int8(rows[i].ID)
+		if _, err := o.rows.row(rows[i].Events, math.MaxInt); err != nil {
+			return fmt.Errorf("keeping events of row %d: %w", rows[i].ID, err)
+		}
 	}
-	name := b[fixed : fixed+length]
-	i := slices.IndexFunc(names, func(known string) bool { return known == string(name) })
-	if i < 0 {
-		i, names = len(names), append(names, string(name))
+	if _, err := stmt.ExecContext(ctx, &o.ids, &o.rows.sizes, &o.rows.events); err != nil {
+		return fmt.Errorf("keeping events in the outbox: %w", err)
 	}
-	r.Name, r.Payload = names[i], bytes.Clone(b[fixed+length:])
-	return r, names, nil
+	return nil
 }
 
 const deleteOutboxStatement = `DELETE FROM outbox WHERE id = ANY ($1::int8[])`
 
-// Delete removes rows whose events are confirmed.
+// Delete removes rows whose events are all confirmed.
 func (o *Outbox) Delete(ctx context.Context, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
@@ -211,18 +171,19 @@ func (o *Outbox) Delete(ctx context.Context, ids []int64) error {
 }
 
 const outboxBacklogStatement = `
-SELECT count(*) AS rows, COALESCE(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
-FROM (SELECT created_at FROM outbox ORDER BY id LIMIT 10001) AS head`
+SELECT LEAST(COALESCE(sum(size), 0), 10001)::int8 AS events,
+       COALESCE(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age
+FROM (SELECT size, created_at FROM outbox ORDER BY id LIMIT 10001) AS head`
 
 // OutboxBacklog returns how many events wait, counted up to 10,001, and how
 // long the oldest has: the alarm of the service.
-func (db *DB) OutboxBacklog(ctx context.Context) (rows int, oldest time.Duration, err error) {
+func (db *DB) OutboxBacklog(ctx context.Context) (events int, oldest time.Duration, err error) {
 	var r struct {
-		Rows int     `db:"rows"`
-		Age  float64 `db:"age"`
+		Events int     `db:"events"`
+		Age    float64 `db:"age"`
 	}
 	if err := db.GetContext(ctx, &r, outboxBacklogStatement); err != nil {
 		return 0, 0, fmt.Errorf("measuring the outbox: %w", err)
 	}
-	return r.Rows, time.Duration(r.Age * float64(time.Second)), nil
+	return r.Events, time.Duration(r.Age * float64(time.Second)), nil
 }

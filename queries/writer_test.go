@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -263,49 +262,4 @@ func TestEnsureChatMakesOneChatForOneSetOfUsers(t *testing.T) {
 	var members []int64
 	require.NoError(t, db.SelectContext(ctx, &members, "SELECT user_id FROM members WHERE chat_id = $1 ORDER BY 1", ids[0]))
 	require.Equal(t, []int64{3, 7}, members)
-}
-
-func TestOutbox(t *testing.T) {
-	t.Parallel()
-	db := queriestest.New(t)
-	ctx := within(t)
-	var insert queries.InsertOutbox
-	rows := []queries.OutboxRow{
-		{EventID: uuid.New(), ChatID: 7, UserID: 1, Name: "a", Payload: []byte(`{"x":"ü"}`)},
-		{EventID: uuid.New(), ChatID: 0, UserID: 2, Name: "b", Payload: []byte(`{}`)},
-	}
-	statement, args := insert.Build(rows)
-	_, err := db.ExecContext(ctx, statement, args...)
-	require.NoError(t, err)
-
-	outbox, err := db.LockOutbox(ctx)
-	require.NoError(t, err)
-	require.NotNil(t, outbox)
-	second, err := db.LockOutbox(ctx)
-	require.NoError(t, err)
-	require.Nil(t, second, "one relay at a time")
-
-	read, err := outbox.Read(ctx, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, read, 2)
-	for i := range rows {
-		require.Equal(t, rows[i].EventID, read[i].EventID)
-		require.Equal(t, rows[i].ChatID, read[i].ChatID)
-		require.Equal(t, rows[i].UserID, read[i].UserID)
-		require.Equal(t, rows[i].Name, read[i].Name)
-		require.Equal(t, rows[i].Payload, read[i].Payload)
-	}
-	waiting, _, err := db.OutboxBacklog(ctx)
-	require.NoError(t, err)
-	require.Equal(t, 2, waiting)
-
-	require.NoError(t, outbox.Delete(ctx, []int64{read[0].ID}))
-	read, err = outbox.Read(ctx, 0, 10)
-	require.NoError(t, err)
-	require.Len(t, read, 1)
-	outbox.Close()
-	third, err := db.LockOutbox(ctx)
-	require.NoError(t, err)
-	require.NotNil(t, third, "closing gives the lock back")
-	third.Close()
 }

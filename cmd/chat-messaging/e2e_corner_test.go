@@ -121,6 +121,16 @@ func (c *corner) count(table string) int {
 	return n
 }
 
+// waiting is how many events there are in the outbox.
+func (c *corner) waiting() int {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var n int
+	require.NoError(c.t, c.db.GetContext(ctx, &n, "SELECT COALESCE(sum(size), 0) FROM outbox"))
+	return n
+}
+
 // send publishes bodies as the program does, and returns when all are confirmed.
 func (c *corner) send(bodies ...string) {
 	c.t.Helper()

@@ -66,7 +66,7 @@ func (b *brokerFaults) alarm(t *testing.T, on, off []string) {
 	app := s.run(s.lines()...)
 	eventually(t, "storing does not go on", func() bool { return s.count("messages") == s.n/2 })
 	awaitNotReady(t, app.url, "broker", "alarm")
-	require.Equal(t, s.n/2, s.count("outbox"), "events that wait")
+	require.Equal(t, s.n/2, s.waiting(), "events that wait")
 	require.Zero(t, s.r.distinct())
 	began := time.Now()
 	app.drain()

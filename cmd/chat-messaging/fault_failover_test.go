@@ -66,7 +66,7 @@ func TestFaultRestoredFromADump(t *testing.T) {
 	require.NoError(t, s.o.send(t.Context(), s.n/2, func() int { return s.n }))
 	eventually(t, "not all are stored", func() bool { return s.count("messages") == s.n/2 })
 	app.drain()
-	require.Equal(t, s.n/2, s.count("outbox"), "events that wait")
+	require.Equal(t, s.n/2, s.waiting(), "events that wait")
 
 	u, err := url.Parse(s.corner.database)
 	require.NoError(t, err)

@@ -26,7 +26,7 @@ func TestFaultAConfirmIsLost(t *testing.T) {
 	var before int
 	var since time.Time
 	eventually(t, "no event is out without its confirm", func() bool {
-		seen, left := s.r.distinct(), s.count("outbox")
+		seen, left := s.r.distinct(), s.waiting()
 		deleted := s.count("messages") - left
 		if seen <= deleted || deleted != before {
 			before, since = deleted, time.Now()

@@ -122,8 +122,8 @@ func TestMemoryStaysBounded(t *testing.T) {
 		const atOnce = 4000 // a statement has five seconds
 		for range n / atOnce {
 			_, err := c.db.ExecContext(t.Context(), `
-INSERT INTO outbox (event_id, chat_id, user_id, name, payload)
-SELECT gen_random_uuid(), 1 + n % 5000, 1, 'delivered', '{"body":"' || repeat('x', 12000) || '"}'
+INSERT INTO outbox (events)
+SELECT concat_ws(E'\t', gen_random_uuid(), 1 + n % 5000, 1, 'delivered', '{"body":"' || repeat('x', 12000) || E'"}\n')
 FROM generate_series(1, $1::int) AS n`, atOnce)
 			require.NoError(t, err)
 		}

@@ -187,11 +187,14 @@ func (r *Run) storeBeside(ctx context.Context, writer *queries.Writer, chat int)
 		key, err = handlers.EventKey(batch.Events[0].UUID)
 	}
 	if err == nil {
-		msg := batch.Events[0]
-		statement, args := insert.Build([]queries.OutboxRow{{
-			EventID: key, ChatID: c.ID, UserID: e.Recipient, Name: handlers.NameMessageDelivered, Payload: msg.Payload,
+		var statement string
+		var args []any
+		statement, args, err = insert.Build([]queries.OutboxEvent{{
+			ID: key, ChatID: c.ID, UserID: e.Recipient, Name: handlers.NameMessageDelivered, Payload: batch.Events[0].Payload,
 		}})
-		_, err = tx.ExecContext(ctx, statement, args...)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, statement, args...)
+		}
 	}
 	if err != nil {
 		tx.Rollback()
