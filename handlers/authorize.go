@@ -32,10 +32,9 @@ func Authorize(attributes Attributes, decider Decider) Handler {
 			}
 		}
 		var err error
-		if b.Chats, b.Now, err = attributes(ctx, b.Tx, ids); err != nil {
+		if b.Chats, err = attributes(ctx, b.Tx, ids); err != nil {
 			return fmt.Errorf("authorizing: %w", err)
 		}
-		failpoint.Hit(failpoint.AfterLock)
 		for _, item := range b.Items {
 			if item.Verdict == Open {
 				enforce(decider, b, item)

@@ -21,10 +21,11 @@ type Batch struct {
 	// whole chain has succeeded.
 	Tx *queries.Tx
 	// Now is the time of the decision by the database's clock, so that it does
-	// not depend on which replica decided. Set by authorize.
+	// not depend on which replica decided. Set by persist.
 	Now time.Time
-	// Chats are the chats named by the batch's open items, locked until the
-	// end of the transaction. Set by authorize.
+	// Chats are the chats named by the batch's open items. Persist locks those
+	// that get messages or events until the end of the transaction. Set by
+	// authorize.
 	Chats map[int64]*queries.Chat
 	// Events are what the batch announces, in order; they are stored with its
 	// work and dispatched once it is committed. Set by republish.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -77,11 +76,11 @@ func benchBatch(b *testing.B) *handlers.Batch {
 // every chat.
 func everyChat() handlers.Attributes {
 	members := []int64{1, 2}
-	return func(_ context.Context, _ *queries.Tx, ids []int64) (map[int64]*queries.Chat, time.Time, error) {
+	return func(_ context.Context, _ *queries.Tx, ids []int64) (map[int64]*queries.Chat, error) {
 		chats := make(map[int64]*queries.Chat, len(ids))
 		for _, id := range ids {
 			chats[id] = &queries.Chat{ID: id, Members: members}
 		}
-		return chats, time.Unix(1765916371, 0), nil
+		return chats, nil
 	}
 }

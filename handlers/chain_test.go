@@ -36,7 +36,7 @@ func newTable(t *testing.T) *table {
 		t: t, db: db, writer: w, chat: queriestest.Chat(t, db, 1, 2),
 		chain: handlers.Chain(
 			handlers.Validate(handlers.Limits{}),
-			handlers.Authorize(handlers.LockedChats, policy),
+			handlers.Authorize(handlers.ChatMembers, policy),
 			handlers.Persist,
 			handlers.Republish(handlers.EventMarshaler{}),
 		),
@@ -185,6 +185,52 @@ func TestAMixedBatchSettlesEveryItemOnItsOwn(t *testing.T) {
 	require.Equal(t, handlers.FailMalformedJSON, garbage.Failure.Code)
 }
 
+// Events leave in the order of their rows, so whoever has one for a chat keeps
+// others from writing theirs in between, also if it takes no position there.
+func TestChatsWithEventsAreLockedUntilTheCommit(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	stored := tb.item(1, 2, "stored", "x")
+	tb.run(stored)
+	for name, item := range map[string]*handlers.Item{
+		"accepted": tb.item(1, 2, "a", "x"), "repeated": tb.item(1, 2, "stored", "x"),
+		"duplicated": tb.item(1, 2, "stored", "y"), "not related": tb.item(3, 2, "a", "x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			for {
+				tx, err := tb.writer.Begin(ctx)
+				require.NoError(t, err)
+				err = tb.chain(ctx, &handlers.Batch{Items: []*handlers.Item{item}, Tx: tx})
+				if err == nil {
+					var free []int64
+					require.NoError(t, tb.db.SelectContext(ctx, &free, `SELECT id FROM chats FOR UPDATE SKIP LOCKED`))
+					require.Empty(t, free)
+				}
+				tx.Rollback()
+				if err == nil {
+					return
+				}
+				require.Equal(t, queries.FaultConflict, queries.Classify(err), "%v", err)
+			}
+		})
+	}
+}
+
+// A chat that was deleted by hand is one that does not exist, though it has been
+// met before.
+func TestAChatThatIsGoneIsUnknown(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	before, after := tb.item(1, 2, "a", "x"), tb.item(1, 2, "b", "x")
+	tb.run(before)
+	_, err := tb.db.Exec(`DELETE FROM chats`)
+	require.NoError(t, err)
+	require.Len(t, tb.run(after), 1)
+	require.Equal(t, []string{"accepted", "rejected unknown_chat"}, verdicts(before, after))
+}
+
 func TestMissingAttributesPermitNothing(t *testing.T) {
 	t.Parallel()
 	policy, err := handlers.DefaultPolicy()
@@ -192,8 +238,8 @@ func TestMissingAttributesPermitNothing(t *testing.T) {
 	away := errors.New("the database is away")
 	chain := handlers.Chain(
 		handlers.Validate(handlers.Limits{}),
-		handlers.Authorize(func(context.Context, *queries.Tx, []int64) (map[int64]*queries.Chat, time.Time, error) {
-			return nil, time.Time{}, away
+		handlers.Authorize(func(context.Context, *queries.Tx, []int64) (map[int64]*queries.Chat, error) {
+			return nil, away
 		}, policy),
 	)
 	item := (&table{chat: 7}).item(1, 2, "a", "x")

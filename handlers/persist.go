@@ -28,14 +28,21 @@ func Persist(ctx context.Context, b *Batch) error {
 		if item.Verdict == Open {
 			p.place(item)
 		}
+		p.touch(item)
+	}
+	var err error
+	if b.Now, err = b.Tx.AdvanceChats(ctx, p.touched); err != nil {
+		return fmt.Errorf("persisting: %w", err)
+	}
+	failpoint.Hit(failpoint.AfterLock)
+	for _, m := range p.fresh {
+		m.Seq += b.Chats[m.ChatID].LastSeq
+		m.DeliveredAt = b.Now
 	}
 	if err := b.Tx.InsertMessages(ctx, p.fresh); err != nil {
 		return fmt.Errorf("persisting: %w", err)
 	}
 	failpoint.Hit(failpoint.AfterInsert)
-	if err := b.Tx.AdvanceChats(ctx, p.touched); err != nil {
-		return fmt.Errorf("persisting: %w", err)
-	}
 	return nil
 }
 
@@ -91,17 +98,12 @@ func (p *persisting) place(item *Item) {
 	}
 	id, _ := m.ChatKey()
 	chat := p.batch.Chats[id]
-	if _, again := p.seen[id]; !again {
-		p.seen[id] = struct{}{}
-		p.touched = append(p.touched, chat)
-	}
-	chat.LastSeq++
+	chat.Taken++
 	stored := &queries.Message{
 		ChatID:          chat.ID,
-		Seq:             chat.LastSeq,
+		Seq:             chat.Taken, // and what comes before it, as soon as that is known
 		SenderID:        m.SenderID,
 		RecipientID:     m.RecipientID,
-		DeliveredAt:     p.batch.Now,
 		Fingerprint:     fingerprint,
 		ClientMessageID: m.ClientMessageID,
 		SentAt:          m.SentAt,
@@ -110,4 +112,24 @@ func (p *persisting) place(item *Item) {
 	p.known[key] = stored
 	p.fresh = append(p.fresh, stored)
 	item.Verdict, item.Stored = Accepted, stored
+}
+
+// touch makes the chat of an item that has an event one of those that are locked,
+// also where no position is taken: events leave in the order of their rows, and the
+// lock keeps those of a chat in the order of its transactions.
+func (p *persisting) touch(item *Item) {
+	if item.Verdict != Accepted && item.Verdict != Repeated && item.Verdict != Rejected {
+		return
+	}
+	id, ok := item.Message.ChatKey()
+	if !ok {
+		return
+	}
+	if _, again := p.seen[id]; again {
+		return
+	}
+	if chat := p.batch.Chats[id]; chat != nil && !chat.Busy {
+		p.seen[id] = struct{}{}
+		p.touched = append(p.touched, chat)
+	}
 }

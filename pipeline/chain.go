@@ -18,9 +18,8 @@ func chain(c *Config) handlers.Handler {
 		// First, because everything behind it works with fields, and because it
 		// needs no database: what is no message costs no query.
 		handlers.Validate(c.Limits),
-		// Before anything is written, and in the same transaction: the chats are
-		// locked here, so who may send cannot change before the commit.
-		handlers.Authorize(handlers.LockedChats, c.Policy),
+		// Before anything is written: what is not permitted takes no position.
+		handlers.Authorize(handlers.ChatMembers, c.Policy),
 	}
 	// What others add sees only messages that may be sent, and can still stop
 	// them.

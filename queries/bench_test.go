@@ -64,12 +64,12 @@ func BenchmarkAdvanceChats(b *testing.B) {
 	ctx := context.Background()
 	chats := make([]*queries.Chat, benchBatch)
 	for i := range chats {
-		chats[i] = &queries.Chat{ID: int64(i) + 1, LastSeq: 7}
+		chats[i] = &queries.Chat{ID: int64(i) + 1, Taken: 1}
 	}
 	tx := beginNowhere(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := tx.AdvanceChats(ctx, chats); err != nil {
+		if _, err := tx.AdvanceChats(ctx, chats); err != nil {
 			b.Fatal(err)
 		}
 	}

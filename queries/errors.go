@@ -11,7 +11,7 @@ var ErrNotFound = errors.New("not found")
 
 // errStale asks for the transaction to be done again: what it decided on had
 // changed by the time it wrote.
-var errStale = errors.New("another transaction stored one of the messages first")
+var errStale = errors.New("another transaction was first")
 
 // Fault says whose fault an error is, and so what to do about it.
 type Fault int

@@ -30,6 +30,7 @@ type Writer struct {
 	session *session
 	// duplicates are expected for this many batches to come, see InsertMessages.
 	duplicates int
+	members    members
 	arrays     [11]array
 }
 

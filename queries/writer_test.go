@@ -71,99 +71,6 @@ func TestWhatIsInsertedIsFoundAgainToTheByte(t *testing.T) {
 	}
 }
 
-func TestLockChats(t *testing.T) {
-	t.Parallel()
-	db := queriestest.New(t)
-	one, two := queriestest.Chat(t, db, 1, 2), queriestest.Chat(t, db, 5, 1<<62)
-	ctx := within(t)
-
-	t.Run("returns the chats that exist, and the time even when there are none", func(t *testing.T) {
-		t.Parallel()
-		w := newWriter(t, db)
-		tx := begin(t, w)
-		defer tx.Rollback()
-		chats, now, err := tx.LockChats(ctx, []int64{two, one, 42, one, -1})
-		require.NoError(t, err)
-		require.WithinDuration(t, time.Now(), now, time.Minute)
-		require.Len(t, chats, 2)
-		require.Equal(t, []int64{5, 1 << 62}, chats[two].Members)
-		chats, now, err = tx.LockChats(ctx, nil)
-		require.NoError(t, err)
-		require.Empty(t, chats)
-		require.WithinDuration(t, time.Now(), now, time.Minute)
-	})
-
-	t.Run("two writers that lock the same chats in any order never wait in a circle", func(t *testing.T) {
-		t.Parallel()
-		var g errgroup.Group
-		for i := range 2 {
-			w := newWriter(t, db)
-			ids := []int64{one, two}
-			if i == 1 {
-				ids = []int64{two, one}
-			}
-			g.Go(func() error {
-				for range 50 {
-					tx, err := w.Begin(ctx)
-					if err != nil {
-						return err
-					}
-					chats, _, err := tx.LockChats(ctx, ids)
-					if err != nil {
-						return err
-					}
-					for _, c := range chats {
-						c.LastSeq++
-						if err := tx.AdvanceChats(ctx, []*queries.Chat{c}); err != nil {
-							return err
-						}
-					}
-					if err := tx.Commit(); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-		require.NoError(t, g.Wait())
-		var seqs []int64
-		require.NoError(t, db.SelectContext(ctx, &seqs, "SELECT last_seq FROM chats"))
-		require.Equal(t, []int64{100, 100}, seqs)
-	})
-}
-
-// A chat that somebody else has locked is waited for, and then passed.
-func TestLockedChatsArePassed(t *testing.T) {
-	t.Parallel()
-	db := queriestest.New(t)
-	locked, free := queriestest.Chat(t, db, 1, 2), queriestest.Chat(t, db, 3, 4)
-	ctx := within(t)
-	holder := begin(t, newWriter(t, db))
-	defer holder.Rollback()
-	_, _, err := holder.LockChats(ctx, []int64{locked})
-	require.NoError(t, err)
-
-	w := newWriter(t, db)
-	tx := begin(t, w)
-	_, _, err = tx.LockChats(ctx, []int64{locked, free})
-	require.ErrorIs(t, err, queries.ErrChatLocked)
-	tx.Rollback()
-
-	tx = begin(t, w)
-	defer tx.Rollback()
-	busy := map[int64]struct{}{}
-	tx.PassLocked(busy)
-	for range 2 { // the second time without a look
-		chats, _, err := tx.LockChats(ctx, []int64{locked, free, 42, locked})
-		require.NoError(t, err)
-		require.Len(t, chats, 2)
-		require.True(t, chats[locked].Busy)
-		require.False(t, chats[free].Busy)
-		require.Equal(t, []int64{3, 4}, chats[free].Members)
-		require.Equal(t, map[int64]struct{}{locked: {}}, busy)
-	}
-}
-
 func TestADuplicateAsksForTheBatchToBeDoneAgain(t *testing.T) {
 	t.Parallel()
 	db := queriestest.New(t)
@@ -233,7 +140,7 @@ func TestTheWriterSurvivesTheLossOfItsSession(t *testing.T) {
 		}
 	}
 	require.NoError(t, err)
-	_, _, err = tx.LockChats(ctx, nil)
+	_, err = tx.AdvanceChats(ctx, nil)
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit())
 }

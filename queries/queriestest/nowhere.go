@@ -1,12 +1,14 @@
 package queriestest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/jmoiron/sqlx"
@@ -15,8 +17,8 @@ import (
 )
 
 // Nowhere returns a pool without a server, for benchmarks of what happens on our
-// side of the driver: every transaction commits, every write takes all its rows,
-// every read finds none, at no cost. Whether a statement is right it cannot tell,
+// side of the driver: every transaction commits, every write takes all its rows and
+// returns what it was given, every read finds none, at no cost. Whether a statement is right it cannot tell,
 // so it is of no use to a test.
 func Nowhere(b *testing.B) *queries.DB {
 	b.Helper()
@@ -39,7 +41,9 @@ func (nowhere) Open(string) (driver.Conn, error) { return nil, errUnused }
 // nowhereConn is a connection.
 type nowhereConn struct{}
 
-func (nowhereConn) Prepare(string) (driver.Stmt, error) { return nowhereStmt{}, nil }
+func (nowhereConn) Prepare(query string) (driver.Stmt, error) {
+	return nowhereStmt{returning: strings.Contains(query, "RETURNING")}, nil
+}
 
 func (nowhereConn) Close() error { return nil }
 
@@ -68,7 +72,7 @@ func (nowhereTx) Commit() error { return nil }
 func (nowhereTx) Rollback() error { return nil }
 
 // nowhereStmt is a prepared statement.
-type nowhereStmt struct{}
+type nowhereStmt struct{ returning bool }
 
 func (nowhereStmt) Close() error { return nil }
 
@@ -80,24 +84,62 @@ func (nowhereStmt) Query([]driver.Value) (driver.Rows, error) { return nil, errU
 
 // ExecContext takes as many rows as its first argument has elements.
 func (nowhereStmt) ExecContext(_ context.Context, args []driver.NamedValue) (driver.Result, error) {
-	const header, count = 20, 12 // of an array in binary form: see array_recv
+	return driver.RowsAffected(elements(args)), nil
+}
+
+// Of an array in binary form, see array_recv: its header, where in it the number of
+// elements is, and an element of eight bytes behind its length.
+const (
+	arrayHeader, arrayCount = 20, 12
+	int8Size                = 12
+)
+
+func elements(args []driver.NamedValue) int {
 	if len(args) > 0 {
-		if array, ok := args[0].Value.([]byte); ok && len(array) >= header {
-			return driver.RowsAffected(binary.BigEndian.Uint32(array[count:])), nil
+		if array, ok := args[0].Value.([]byte); ok && len(array) >= arrayHeader {
+			return int(binary.BigEndian.Uint32(array[arrayCount:]))
 		}
 	}
-	return driver.RowsAffected(0), nil
+	return 0
 }
 
-func (nowhereStmt) QueryContext(context.Context, []driver.NamedValue) (driver.Rows, error) {
-	return nowhereRows{}, nil
+// QueryContext finds nothing. A statement that returns what it has written does so
+// for two arrays of bigint, and adds the time.
+func (s nowhereStmt) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if !s.returning || len(args) < 2 {
+		return &nowhereRows{}, nil
+	}
+	// database/sql uses the arguments again.
+	rows := &nowhereRows{left: elements(args)}
+	for i := range rows.columns {
+		array, ok := args[i].Value.([]byte)
+		if !ok || len(array) != arrayHeader+rows.left*int8Size {
+			return nil, errUnused
+		}
+		rows.columns[i] = bytes.Clone(array[arrayHeader:])
+	}
+	return rows, nil
 }
 
-// nowhereRows are no rows.
-type nowhereRows struct{}
+// nowhereRows are two arrays and a time.
+type nowhereRows struct {
+	columns [2][]byte
+	left    int
+}
 
-func (nowhereRows) Columns() []string { return nil }
+func (*nowhereRows) Columns() []string { return []string{"first", "second", "now"} }
 
-func (nowhereRows) Close() error { return nil }
+func (*nowhereRows) Close() error { return nil }
 
-func (nowhereRows) Next([]driver.Value) error { return io.EOF }
+func (r *nowhereRows) Next(row []driver.Value) error {
+	if r.left == 0 {
+		return io.EOF
+	}
+	r.left--
+	for i, column := range r.columns {
+		row[i] = int64(binary.BigEndian.Uint64(column[int8Size-8:])) //nolint:gosec // two's complement, both ways
+		r.columns[i] = column[int8Size:]
+	}
+	row[2] = make([]byte, 8)
+	return nil
+}

@@ -176,7 +176,7 @@ func (r *Run) storeBeside(ctx context.Context, writer *queries.Writer, chat int)
 		return nil, err
 	}
 	batch := &handlers.Batch{Tx: tx, Items: []*handlers.Item{{Payload: e.Payload}}}
-	err = handlers.Chain(handlers.Validate(handlers.Limits{}), handlers.Authorize(handlers.LockedChats, policy),
+	err = handlers.Chain(handlers.Validate(handlers.Limits{}), handlers.Authorize(handlers.ChatMembers, policy),
 		handlers.Persist, handlers.Republish(handlers.EventMarshaler{}))(ctx, batch)
 	if err == nil && len(batch.Events) != 1 {
 		err = errors.New("it was not accepted")
