@@ -35,7 +35,8 @@ type RelayConfig struct {
 	Publisher *Publisher
 	// Routing is RoutingFanIn (default) or RoutingUser.
 	Routing string
-	// Batch is how many rows are under way at a time. Default 1000.
+	// Batch is how many events are under way at a time, unless a single row has
+	// more. Default 1000.
 	Batch int
 	// Poll is how often the outbox is read when nobody says that there is
 	// something. Default 250 ms.
@@ -114,9 +115,9 @@ func (c *RelayConfig) validate() error {
 //	      ▲                                                     │
 //	      └────────── woken by commits, else by the clock ◀─────┘
 //
-// A row is deleted only once its event is confirmed, so an event can go out twice
-// (the service dies in between, a confirm gets lost), always with the same id, and
-// can never be missing. One relay works at a time: it holds a lock in the very
+// A row is deleted only once its events are confirmed, and those that are leave it
+// before, so an event can go out twice (the service dies in between, a confirm gets
+// lost), always with the same id, and can never be missing. One relay works at a time: it holds a lock in the very
 // session that deletes.
 //
 // It does not wait for other transactions. Reading only rows below the oldest
