@@ -55,6 +55,16 @@ func TestEventsFollowThoseThatAreNotConfirmedYet(t *testing.T) {
 	until(t, "all are counted", func() bool { return r.confirmed.Load() == int64(1+len(ids)) })
 }
 
+// nothingMore fails the test if there is another event while none is confirmed.
+func nothingMore(t testing.TB, events <-chan event) {
+	t.Helper()
+	select {
+	case e := <-events:
+		require.Fail(t, "more than the bound is under way", "%s", e.MessageID)
+	case <-time.After(300 * time.Millisecond):
+	}
+}
+
 // A window is not more than half of what may be under way, and all windows
 // together are not more than that.
 func TestWindowsTogetherAreBounded(t *testing.T) {
@@ -66,11 +76,7 @@ func TestWindowsTogetherAreBounded(t *testing.T) {
 	l.swallow("downstream")
 	ids := b.putAtOnce(7, 1, 50)
 	require.Equal(t, ids[:10], idsOf(next(t, events, 10)))
-	select {
-	case e := <-events:
-		require.Fail(t, "more than the bound is under way", "%s", e.MessageID)
-	case <-time.After(300 * time.Millisecond):
-	}
+	nothingMore(t, events)
 	l.heal()
 	b.empty()
 	require.Equal(t, ids, first(idsOf(next(t, events, 50))))

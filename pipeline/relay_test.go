@@ -2,7 +2,6 @@ package pipeline_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -75,18 +74,13 @@ func (b *bench) relayAt(broker string, change ...func(*pipeline.RelayConfig)) *r
 	return r
 }
 
-// execer is what runs a statement: the pool, or an open transaction.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
 // put commits n events for a user, and returns their ids.
 func (b *bench) put(chat, user int64, n int) []string {
 	b.t.Helper()
 	return b.putIn(b.db, chat, user, n)
 }
 
-func (b *bench) putIn(in execer, chat, user int64, n int) []string {
+func (b *bench) putIn(in queriestest.Execer, chat, user int64, n int) []string {
 	b.t.Helper()
 	ids := make([]string, 0, n)
 	for range n {
@@ -99,7 +93,7 @@ func (b *bench) putIn(in execer, chat, user int64, n int) []string {
 type place struct{ chat, user int64 }
 
 // putRow commits an event for each place, all in one row.
-func (b *bench) putRow(in execer, places ...place) []string {
+func (b *bench) putRow(in queriestest.Execer, places ...place) []string {
 	b.t.Helper()
 	ids := make([]string, len(places))
 	events := make([]queries.OutboxEvent, len(places))
@@ -109,11 +103,7 @@ func (b *bench) putRow(in execer, places ...place) []string {
 		}
 		ids[i] = events[i].ID.String()
 	}
-	var insert queries.InsertOutbox
-	statement, args, err := insert.Build(events)
-	require.NoError(b.t, err)
-	_, err = in.ExecContext(context.Background(), statement, args...)
-	require.NoError(b.t, err)
+	queriestest.PutEvents(b.t, in, events)
 	return ids
 }
 

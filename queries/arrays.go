@@ -39,6 +39,14 @@ func (a *array) int8(v int64) {
 	a.buf = binary.BigEndian.AppendUint64(a.buf, uint64(v)) //nolint:gosec // two's complement is what Postgres reads
 }
 
+// int8s makes the array one of these values.
+func (a *array) int8s(values []int64) {
+	a.reset(oid.T_int8, len(values), 8)
+	for _, v := range values {
+		a.int8(v)
+	}
+}
+
 func (a *array) int4(v int) {
 	a.n++
 	a.buf = binary.BigEndian.AppendUint32(a.buf, 4)

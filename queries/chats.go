@@ -97,10 +97,7 @@ func (t *Tx) passLocked(ctx context.Context, ids []int64, chats map[int64]*Chat)
 // findBusy adds those that exist and are not locked by us to the busy ones.
 func (t *Tx) findBusy(ctx context.Context, ids []int64, locked map[int64]*Chat) error {
 	keys := &t.writer.arrays[0]
-	keys.reset(oid.T_int8, len(ids), 8)
-	for _, id := range ids {
-		keys.int8(id)
-	}
+	keys.int8s(ids)
 	rows, err := t.QueryContext(ctx, existingChatsStatement, keys)
 	if err != nil {
 		return fmt.Errorf("looking for locked chats: %w", err)
@@ -127,10 +124,7 @@ func (t *Tx) readChats(ctx context.Context, statement string, ids []int64, chats
 		return nil
 	}
 	keys := &t.writer.arrays[0]
-	keys.reset(oid.T_int8, len(ids), 8)
-	for _, id := range ids {
-		keys.int8(id)
-	}
+	keys.int8s(ids)
 	rows, err := t.QueryContext(ctx, statement, keys)
 	if err != nil {
 		return fmt.Errorf("reading chats: %w", err)
@@ -175,7 +169,10 @@ const nowStatement = `SELECT timestamptz_send(now()) AS now`
 // Classify calls a conflict, and the next try will not find it.
 func (t *Tx) AdvanceChats(ctx context.Context, chats []*Chat) (now time.Time, err error) {
 	if len(chats) == 0 {
-		return t.now(ctx)
+		if now, err = t.now(ctx); err != nil {
+			err = fmt.Errorf("reading the time: %w", err)
+		}
+		return now, err
 	}
 	slices.SortFunc(chats, func(a, b *Chat) int { return cmp.Compare(a.ID, b.ID) })
 	ids, taken := &t.writer.arrays[0], &t.writer.arrays[1]
@@ -230,20 +227,17 @@ func advanceError(err error) error {
 func (t *Tx) now(ctx context.Context) (now time.Time, err error) {
 	rows, err := t.QueryContext(ctx, nowStatement)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the time: %w", err)
+		return time.Time{}, err
 	}
 	defer func() { _ = rows.Close() }()
 	var at sql.RawBytes
 	for rows.Next() {
 		if err := rows.Scan(&at); err != nil {
-			return time.Time{}, fmt.Errorf("reading the time: %w", err)
+			return time.Time{}, err
 		}
 		if now, err = parseTime(at); err != nil {
-			return time.Time{}, fmt.Errorf("reading the time: %w", err)
+			return time.Time{}, err
 		}
 	}
-	if err := rows.Err(); err != nil {
-		return time.Time{}, fmt.Errorf("reading the time: %w", err)
-	}
-	return now, nil
+	return now, rows.Err()
 }

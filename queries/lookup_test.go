@@ -61,7 +61,7 @@ func TestFindingAnEventInTheOutbox(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, queries.Waiting{Complete: true}, found, "nothing waits")
 
-	insertEvents(t, db, []queries.OutboxEvent{
+	queriestest.PutEvents(t, db, []queries.OutboxEvent{
 		{ID: uuid.New(), UserID: 1, Name: "delivered", Payload: []byte(near.String())}, // named, but not it
 		{ID: near, UserID: 1, Name: "delivered", Payload: []byte("{}")},
 	})
@@ -78,7 +78,7 @@ func TestFindingAnEventInTheOutbox(t *testing.T) {
 	_, err = db.Exec(`INSERT INTO outbox (event_id, user_id, name, payload)
 SELECT gen_random_uuid(), 1, 'delivered', '{}' FROM generate_series(1, 25000)`)
 	require.NoError(t, err)
-	insertEvents(t, db, []queries.OutboxEvent{{ID: far, UserID: 1, Name: "delivered", Payload: []byte("{}")}})
+	queriestest.PutEvents(t, db, []queries.OutboxEvent{{ID: far, UserID: 1, Name: "delivered", Payload: []byte("{}")}})
 	found, err = reader.FindOutbox(ctx, far)
 	require.NoError(t, err)
 	require.Equal(t, queries.Waiting{Complete: false}, found, "too many wait to say that it does not")

@@ -29,7 +29,6 @@ type Outbox struct {
 	session *session
 	ids     array
 	rows    outboxArrays
-	names   outboxNames
 }
 
 var errReadOnly = errors.New("the database is read-only, so no event could be marked as dispatched")
@@ -78,7 +77,7 @@ func (o *Outbox) Close() {
 // The release before wrote a row for each event, in columns: such a row is read
 // as one of a single line.
 const readOutboxStatement = `
-SELECT id, timestamptz_send(created_at) AS created_at, size,
+SELECT id, timestamptz_send(created_at) AS created_at,
        convert_to(COALESCE(events, concat_ws(E'\t', event_id, COALESCE(chat_id, 0), user_id, name,
                                              translate(payload, E'\n', ' ')) || E'\n'), 'UTF8') AS events
 FROM outbox
@@ -100,17 +99,16 @@ func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow,
 	defer func() { _ = rows.Close() }()
 	var out []OutboxRow
 	var created, text sql.RawBytes
+	var names outboxNames
 	for rows.Next() {
 		var r OutboxRow
-		var size int
-		if err := rows.Scan(&r.ID, &created, &size, &text); err != nil {
+		if err := rows.Scan(&r.ID, &created, &text); err != nil {
 			return nil, fmt.Errorf("reading the outbox: %w", err)
 		}
 		if r.CreatedAt, err = parseTime(created); err != nil {
 			return nil, fmt.Errorf("reading row %d of the outbox: %w", r.ID, err)
 		}
-		r.Events, err = parseOutboxEvents(make([]OutboxEvent, 0, size), bytes.Clone(text), &o.names)
-		if err != nil {
+		if r.Events, err = parseOutboxEvents(bytes.Clone(text), &names); err != nil {
 			return nil, fmt.Errorf("reading row %d of the outbox: %w", r.ID, err)
 		}
 		out = append(out, r)
@@ -160,10 +158,7 @@ func (o *Outbox) Delete(ctx context.Context, ids []int64) error {
 	if err != nil {
 		return err
 	}
-	o.ids.reset(oid.T_int8, len(ids), 8)
-	for _, id := range ids {
-		o.ids.int8(id)
-	}
+	o.ids.int8s(ids)
 	if _, err := stmt.ExecContext(ctx, &o.ids); err != nil {
 		return fmt.Errorf("deleting from the outbox: %w", err)
 	}

@@ -136,18 +136,19 @@ func (names *outboxNames) of(text []byte) string {
 	return (*names)[len(*names)-1]
 }
 
-// parseOutboxEvents appends the events of a row's lines, whose payloads are parts
-// of text.
-func parseOutboxEvents(events []OutboxEvent, text []byte, names *outboxNames) ([]OutboxEvent, error) {
+// parseOutboxEvents returns the events of a row's lines. Their payloads are parts of
+// text.
+func parseOutboxEvents(text []byte, names *outboxNames) ([]OutboxEvent, error) {
+	events := make([]OutboxEvent, 0, bytes.Count(text, []byte{'\n'}))
 	for len(text) > 0 {
 		line, rest, ended := bytes.Cut(text, []byte{'\n'})
 		if !ended {
-			return events, errors.New("the last line of a row is cut off")
+			return nil, errors.New("the last line of a row is cut off")
 		}
 		text = rest
 		var e OutboxEvent
 		if err := e.parse(line, names); err != nil {
-			return events, fmt.Errorf("event %d of a row: %w", len(events)+1, err)
+			return nil, fmt.Errorf("event %d of a row: %w", len(events)+1, err)
 		}
 		events = append(events, e)
 	}

@@ -2,7 +2,6 @@ package queries_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -23,8 +22,8 @@ func TestOutbox(t *testing.T) {
 		{ID: uuid.New(), ChatID: 9223372036854775807, UserID: -1, Name: "", Payload: []byte{}},
 	}
 	require.Zero(t, waiting(t, db))
-	insertEvents(t, db, events)
-	insertEvents(t, db, events[:1])
+	queriestest.PutEvents(t, db, events)
+	queriestest.PutEvents(t, db, events[:1])
 
 	outbox, err := db.LockOutbox(ctx)
 	require.NoError(t, err)
@@ -80,7 +79,7 @@ func TestEventsFillRowsOfAPage(t *testing.T) {
 	for range 200 {
 		events = append(events, queries.OutboxEvent{ID: uuid.New(), UserID: 1, Name: "a", Payload: []byte(strings.Repeat("y", 400))})
 	}
-	insertEvents(t, db, events)
+	queriestest.PutEvents(t, db, events)
 	outbox, err := db.LockOutbox(ctx)
 	require.NoError(t, err)
 	defer outbox.Close()
@@ -95,7 +94,7 @@ func TestEventsFillRowsOfAPage(t *testing.T) {
 	require.Equal(t, events, read)
 	require.Equal(t, []int{1, 1, 1, 1}, sizes[:4], "a long event stands alone")
 	require.Less(t, len(rows), 20)
-	// Two pieces of the long events are elsewhere, and nothing else is.
+	// The longest event is elsewhere, in pieces, and nothing else is.
 	var outside int
 	require.NoError(t, db.GetContext(ctx, &outside, `SELECT count(*) FROM outbox WHERE pg_column_size(events) > 8100`))
 	require.Equal(t, 1, outside)
@@ -109,7 +108,7 @@ SELECT pg_relation_size(reltoastrelid) / current_setting('block_size')::int FROM
 func TestALineBreakInAPayloadIsASpace(t *testing.T) {
 	t.Parallel()
 	db := queriestest.New(t)
-	insertEvents(t, db, []queries.OutboxEvent{
+	queriestest.PutEvents(t, db, []queries.OutboxEvent{
 		{ID: uuid.New(), UserID: 1, Name: "a", Payload: []byte("{\n \"a\": 1,\n\n \"b\": 2\n}\n")},
 		{ID: uuid.New(), UserID: 1, Name: "a", Payload: []byte("{}")},
 	})
@@ -177,15 +176,6 @@ func TestARowThatIsNoneIsAnError(t *testing.T) {
 			require.ErrorContains(t, err, "reading row 1 of the outbox")
 		})
 	}
-}
-
-func insertEvents(t testing.TB, db *queries.DB, events []queries.OutboxEvent) {
-	t.Helper()
-	var insert queries.InsertOutbox
-	statement, args, err := insert.Build(events)
-	require.NoError(t, err)
-	_, err = db.ExecContext(context.Background(), statement, args...)
-	require.NoError(t, err, fmt.Sprint(len(events), " events"))
 }
 
 func waiting(t testing.TB, db *queries.DB) int {

@@ -18,8 +18,8 @@ import (
 
 // Nowhere returns a pool without a server, for benchmarks of what happens on our
 // side of the driver: every transaction commits, every write takes all its rows and
-// returns what it was given, every read finds none, at no cost. Whether a statement is right it cannot tell,
-// so it is of no use to a test.
+// returns what it was given, every read finds none, at no cost. Whether a statement
+// is right it cannot tell, so it is of no use to a test.
 func Nowhere(b *testing.B) *queries.DB {
 	b.Helper()
 	db := &queries.DB{DB: sqlx.NewDb(sql.OpenDB(nowhere{}), "postgres")}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/ThreeDotsLabs/watermill/message"
 
 	"chat-messaging/handlers"
 	"chat-messaging/middleware/failpoint"
@@ -181,20 +181,8 @@ func (r *Run) storeBeside(ctx context.Context, writer *queries.Writer, chat int)
 	if err == nil && len(batch.Events) != 1 {
 		err = errors.New("it was not accepted")
 	}
-	var insert queries.InsertOutbox
-	var key uuid.UUID
 	if err == nil {
-		key, err = handlers.EventKey(batch.Events[0].UUID)
-	}
-	if err == nil {
-		var statement string
-		var args []any
-		statement, args, err = insert.Build([]queries.OutboxEvent{{
-			ID: key, ChatID: c.ID, UserID: e.Recipient, Name: handlers.NameMessageDelivered, Payload: batch.Events[0].Payload,
-		}})
-		if err == nil {
-			_, err = tx.ExecContext(ctx, statement, args...)
-		}
+		err = announce(ctx, tx, batch.Events[0], queries.OutboxEvent{ChatID: c.ID, UserID: e.Recipient})
 	}
 	if err != nil {
 		tx.Rollback()
@@ -202,6 +190,22 @@ func (r *Run) storeBeside(ctx context.Context, writer *queries.Writer, chat int)
 	}
 	r.direct = append(r.direct, e)
 	return tx, nil
+}
+
+// announce writes the event of an accepted message into the outbox, for its chat and
+// its user.
+func announce(ctx context.Context, tx *queries.Tx, msg *message.Message, event queries.OutboxEvent) (err error) {
+	if event.ID, err = handlers.EventKey(msg.UUID); err != nil {
+		return err
+	}
+	event.Name, event.Payload = handlers.NameMessageDelivered, msg.Payload
+	var insert queries.InsertOutbox
+	statement, args, err := insert.Build([]queries.OutboxEvent{event})
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, statement, args...)
+	return err
 }
 
 // unbindQueue lets events find no queue for a while: one of each chat, so that
