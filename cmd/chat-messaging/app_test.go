@@ -108,7 +108,7 @@ func TestADrainFinishesWhatIsInHand(t *testing.T) {
 			go func() { sent <- o.send(t.Context(), n, func() int { return n }) }()
 			r.await(n / 10)
 			app.drain()
-			require.NoError(t, <-sent)
+			o.awaitSent(sent)
 
 			stored := c.count("messages")
 			waiting := c.left(c.config().DatabaseQueueName)
@@ -150,7 +150,7 @@ func TestThePartsRunInProcessesOfTheirOwn(t *testing.T) {
 			stored <- time.Now()
 		}()
 		c.send(body)
-		began := <-stored
+		began := receive(t, stored, "the message is not stored")
 		r.await(i + 1)
 		took = append(took, time.Since(began))
 	}

@@ -109,6 +109,6 @@ func TestTheDemoGoesOnServing(t *testing.T) {
 		return strings.Contains(stdout.String(), "Hello from the other terminal")
 	})
 	cancel()
-	require.Equal(t, exitOK, <-code, stderr.String())
+	require.Equal(t, exitOK, receive(t, code, "the demonstration does not end"), stderr.String())
 	require.Equal(t, 4, c.count("messages"), "it stays")
 }

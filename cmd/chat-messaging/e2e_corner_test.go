@@ -82,6 +82,8 @@ func (c *corner) onChannel(fn func(*amqp.Channel)) {
 	conn, err := amqp.Dial(c.broker)
 	require.NoError(c.t, err, "no RabbitMQ for the tests: `make services` starts one; RABBITMQ_URL names another")
 	defer func() { _ = conn.Close() }()
+	// The library waits for a broker's answer without an end.
+	defer time.AfterFunc(2*patience, func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) }).Stop()
 	ch, err := conn.Channel()
 	require.NoError(c.t, err)
 	fn(ch)
@@ -171,6 +173,19 @@ func eventually(t testing.TB, what string, done func() bool) {
 			require.FailNow(t, what)
 		case <-ticker.C:
 		}
+	}
+}
+
+// receive returns what comes next. A test that waits forever keeps all that the
+// others have found from being told.
+func receive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case next := <-from:
+		return next
+	case <-time.After(patience):
+		require.FailNow(t, what)
+		panic("unreachable")
 	}
 }
 

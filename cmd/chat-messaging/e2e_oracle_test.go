@@ -137,6 +137,23 @@ func (o *oracle) sendWindow(ctx context.Context, ch *amqp.Channel, bodies []stri
 	return nil
 }
 
+// awaitSent waits for the end of a send, for as long as it gets on.
+func (o *oracle) awaitSent(sent <-chan error) {
+	o.c.t.Helper()
+	for ended := false; !ended; {
+		before := o.done.Load()
+		eventually(o.c.t, "the producer does not get on", func() bool {
+			select {
+			case err := <-sent:
+				require.NoError(o.c.t, err)
+				ended = true
+			default:
+			}
+			return ended || o.done.Load() > before
+		})
+	}
+}
+
 // wait returns false if the context ended before d was over. It paces tries and
 // chooses moments; no test relies on what has happened meanwhile.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -74,7 +74,7 @@ func TestNoOutageParksOrRejectsAMessage(t *testing.T) {
 	t.Logf("RabbitMQ was away for %s", time.Since(began).Round(time.Millisecond))
 
 	r.await(n)
-	require.NoError(t, <-sent)
+	o.awaitSent(sent)
 	awaitReady(t, url)
 	for labels, value := range metric(t, url, "chat_messaging_outcomes_total") {
 		if strings.Contains(labels, "rejected") || strings.Contains(labels, "poisoned") {

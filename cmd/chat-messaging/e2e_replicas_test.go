@@ -61,7 +61,7 @@ func TestOneConsumerAtATime(t *testing.T) {
 			standby.kill() // dead
 			awaitOutcome(t, replacement, time.Now())
 
-			require.NoError(t, <-sent)
+			o.awaitSent(sent)
 			r.await(n)
 			o.awaitSettled()
 			replacement.stop()

@@ -93,7 +93,7 @@ func TestFaultTheNetworkIsSlow(t *testing.T) {
 	s.flowing()
 	s.broker.slow(50*time.Millisecond, 40*time.Millisecond)
 	s.database.slow(50*time.Millisecond, 40*time.Millisecond)
-	require.NoError(t, <-s.sent)
+	s.o.awaitSent(s.sent)
 	s.sent <- nil
 	s.r.await(s.n)
 	awaitReady(t, app.url)

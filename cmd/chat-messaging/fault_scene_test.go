@@ -133,7 +133,7 @@ func (s *scene) recovers(from string, end func()) time.Duration {
 // events were dispatched more than once.
 func (s *scene) audit(stop func()) int {
 	s.t.Helper()
-	require.NoError(s.t, <-s.sent)
+	s.o.awaitSent(s.sent)
 	s.r.await(s.n)
 	s.o.awaitSettled()
 	stop()

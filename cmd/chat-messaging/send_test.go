@@ -22,8 +22,8 @@ func (c *corner) taken(n int) []amqp.Delivery {
 		deliveries, err := ch.ConsumeWithContext(ctx, c.config().DatabaseQueueName, "", true, false, false, false, nil)
 		require.NoError(c.t, err)
 		for len(got) < n {
-			d, ok := <-deliveries
-			require.True(c.t, ok, "%d of %d messages are in the queue", len(got), n)
+			d := receive(c.t, deliveries, "messages are missing in the queue")
+			require.NotNil(c.t, d.Acknowledger, "%d of %d messages are in the queue", len(got), n)
 			got = append(got, d)
 		}
 	})

@@ -94,7 +94,7 @@ func TestStatusWatchIsPlainInAPipe(t *testing.T) {
 			}()
 			eventually(t, "it is not shown again and again", func() bool { return strings.Count(stdout.String(), separator) >= 3 })
 			cancel()
-			require.Equal(t, exitOK, <-ended, stderr.String())
+			require.Equal(t, exitOK, receive(t, ended, "it does not end"), stderr.String())
 			require.NotContains(t, stdout.String(), "\x1b")
 			if form == "json" {
 				for line := range strings.Lines(stdout.String()) {

@@ -173,7 +173,7 @@ func TestWatchEnds(t *testing.T) {
 		go func() { code <- run(ctx, []string{"watch"}, strings.NewReader(""), &stdout, &stderr, c.environ) }()
 		c.awaitBound("")
 		cancel()
-		require.Equal(t, exitOK, <-code, stderr.String())
+		require.Equal(t, exitOK, receive(t, code, "it does not end"), stderr.String())
 		require.Contains(t, stderr.String(), "0 events")
 	})
 	t.Run("when nobody reads it", func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestWatchEnds(t *testing.T) {
 		}()
 		c.awaitBound("")
 		c.send(say(t, chat, "a", 1, 2, "Hello"))
-		require.Equal(t, exitOK, <-code, stderr.String())
+		require.Equal(t, exitOK, receive(t, code, "it does not end"), stderr.String())
 	})
 }
 
