@@ -176,6 +176,15 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
+// soon is a context for what takes some seconds at most, such as to start a server,
+// also when the test is being cleaned up.
+func soon(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // receive returns what comes next. A test that waits forever keeps all that the
 // others have found from being told.
 func receive[T any](t testing.TB, from <-chan T, what string) T {

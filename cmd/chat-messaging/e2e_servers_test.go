@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,8 +17,7 @@ type servers struct {
 
 func startServers(t *testing.T) *servers {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
+	ctx := soon(t)
 	s := &servers{}
 	var g errgroup.Group
 	postgres, rabbit := t.TempDir(), t.TempDir()

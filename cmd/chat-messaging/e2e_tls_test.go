@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -104,8 +103,7 @@ func startSecured(t *testing.T) *secured {
 	certificate, key = root.issue(serving)
 	s := &secured{root: writeSecret(t, root.pem), certificate: writeSecret(t, certificate), secret: writeSecret(t, key)}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
+	ctx := soon(t)
 	var g errgroup.Group
 	postgres, rabbit := t.TempDir(), t.TempDir()
 	g.Go(func() (err error) {
@@ -191,7 +189,7 @@ SELECT count(*), count(*) FILTER (WHERE NOT s.ssl) FROM pg_stat_ssl AS s JOIN pg
 WHERE a.usename = $1`, serving).Scan(&open, &plain))
 		require.Positive(t, open)
 		require.Zero(t, plain)
-		list, err := s.rabbit.Ctl(t.Context(), "list_connections", "--silent", "ssl", "client_properties")
+		list, err := s.rabbit.Ctl(soon(t), "list_connections", "--silent", "ssl", "client_properties")
 		require.NoError(t, err)
 		for line := range strings.Lines(list) {
 			if strings.Contains(line, `"chat-messaging`) {

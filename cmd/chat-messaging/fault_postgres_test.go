@@ -13,10 +13,8 @@ import (
 // startPostgres starts a private server, killed at the end of the test.
 func startPostgres(t testing.TB, config instance.PostgresConfig) *instance.Postgres {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	defer cancel()
 	config.Dir = t.TempDir()
-	server, err := instance.StartPostgres(ctx, config)
+	server, err := instance.StartPostgres(soon(t), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Kill()) })
 	return server
@@ -50,7 +48,7 @@ func TestFaultPostgresIsKilledOrCut(t *testing.T) {
 		for range 3 {
 			require.NoError(t, server.Kill())
 			awaitNotReady(t, app.url, "database", "")
-			s.recovers("a killed Postgres", func() { require.NoError(t, server.Start(t.Context())) })
+			s.recovers("a killed Postgres", func() { require.NoError(t, server.Start(soon(t))) })
 		}
 		requireBlameless(t, app.url)
 		s.audit(app.drain)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,7 +36,7 @@ const withoutCollector = "COMPONENTS=pipeline,relay,http"
 func buildProgram(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), program)
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".").CombinedOutput()
+	out, err := exec.CommandContext(soon(t), "go", "build", "-trimpath", "-o", path, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return path
 }
@@ -56,10 +55,8 @@ func (p *process) peak() int64 {
 // MEMORY_PAYLOADS makes the flood longer.
 func TestMemoryStaysBounded(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
 	// Not the shared broker: an alarm there would stop the other tests.
-	rabbit, err := instance.StartRabbitMQ(ctx, instance.RabbitMQConfig{Dir: t.TempDir()})
+	rabbit, err := instance.StartRabbitMQ(soon(t), instance.RabbitMQConfig{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rabbit.Kill()) })
 	binary := buildProgram(t)
