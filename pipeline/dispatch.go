@@ -60,9 +60,9 @@ type hold struct {
 // The broker is kept busy while rows are read and deleted. It would otherwise have
 // nothing to do in between, and the next events would wait for its last confirm:
 //
-//	read 1 ▸ send 1 ─────────▸ confirms 1 ▸ delete 1
-//	         read 2 ▸ send 2 ─────────▸ confirms 2 ▸ delete 2
-//	                            read 3 ▸ send 3 …
+//	read 1 ▸ send 1 ─────────▸ confirms 1 ┐
+//	         read 2 ▸ send 2 ─────────▸ confirms 2 ┐
+//	                          delete 1, read 3 ▸ send 3 …
 func (l *leader) round(ctx context.Context) (more bool, err error) {
 	if now := time.Now(); l.release(now) || now.Sub(l.swept) >= l.cfg.Sweep {
 		l.swept = now
@@ -72,7 +72,7 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	rows, more, err := l.read(ctx)
-	if err != nil {
+	if err != nil || ctx.Err() != nil {
 		return false, err
 	}
 	if len(rows) == 0 {
@@ -97,8 +97,19 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool, err error) {
 	limit := l.limit()
 	asked := max(limit/max(l.perRow, 1), 1)
-	if rows, err = l.outbox.Read(ctx, l.last, asked); err != nil || len(rows) == 0 {
+	pending := l.outbox.Pending()
+	// A read that is broken off costs the session, and with it the chance to delete
+	// what is on its way.
+	finish, end := outlive(ctx)
+	defer end()
+	if rows, err = l.outbox.Read(finish, l.last, asked); err != nil {
 		return nil, false, err
+	}
+	if pending {
+		failpoint.Hit(failpoint.RelayAfterMark)
+	}
+	if len(rows) == 0 {
+		return nil, false, nil
 	}
 	more = len(rows) == asked
 	events := 0
@@ -231,8 +242,8 @@ func (l *leader) settle(ctx context.Context, departures []departure, errs []erro
 	return nil
 }
 
-// remove deletes the rows of which all events are done, and takes those that are
-// done out of the others.
+// remove has the rows deleted of which all events are done, and takes those that
+// are done out of the others.
 func (l *leader) remove(ctx context.Context, departures []departure, done []bool) error {
 	var whole []int64
 	var left []queries.OutboxRow
@@ -255,12 +266,13 @@ func (l *leader) remove(ctx context.Context, departures []departure, done []bool
 	if err := l.outbox.Keep(ctx, left); err != nil {
 		return err
 	}
-	if err := l.outbox.Delete(ctx, whole); err != nil {
-		return err
-	}
-	failpoint.Hit(failpoint.RelayAfterMark)
+	l.outbox.Done(whole)
 	return nil
 }
+
+// markDelay is how long rows that are done may wait for something to be read, with
+// which they are deleted. If the service dies meanwhile their events go out again.
+const markDelay = 5 * time.Millisecond
 
 // without returns the events of a row but for those that are done. The departures
 // are some of them, in their order.
@@ -344,7 +356,7 @@ func (l *leader) pauseAfter(ctx context.Context, more bool) error {
 		if l.last == 0 {
 			// Something stays, or nothing is on its way. How long to wait is known when all that was on its way
 			// with it is settled.
-			if err := l.finish(); err != nil {
+			if err := l.finish(ctx); err != nil {
 				return err
 			}
 		}
@@ -358,6 +370,9 @@ func (l *leader) pauseAfter(ctx context.Context, more bool) error {
 			return nil
 		}
 		pause := l.cfg.Poll
+		if l.outbox.Pending() {
+			pause = min(pause, markDelay)
+		}
 		for _, h := range l.held {
 			if !h.released {
 				pause = min(pause, max(time.Until(h.until), time.Millisecond))

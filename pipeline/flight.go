@@ -16,6 +16,19 @@ import (
 // to stop.
 const drainTimeout = 5 * time.Second
 
+// outlive returns a context for what must be brought to its end once it is begun:
+// it ends some time after ctx does. end releases it.
+func outlive(ctx context.Context) (outliving context.Context, end func()) {
+	outliving, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(drainTimeout, func() { cancel(errors.New("the relay was stopped")) })
+	})
+	return outliving, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 // maxFlights bounds the windows that are on their way at a time. Each is as many
 // events as there were when it was read, so at low rates they are small.
 const maxFlights = 8
@@ -53,10 +66,7 @@ func (l *leader) launch(ctx context.Context, departures []departure) {
 	msgs := toMessages(departures)
 	// A window that was begun is brought to its end: an event that is confirmed
 	// but not deleted goes out a second time.
-	finish, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		time.AfterFunc(drainTimeout, func() { cancel(errors.New("the relay was stopped")) })
-	})
+	finish, end := outlive(ctx)
 	finish, span := l.cfg.Tracer.Start(finish, "dispatch events", trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
 	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
@@ -70,8 +80,7 @@ func (l *leader) launch(ctx context.Context, departures []departure) {
 		departures: departures, call: l.cfg.Publisher.begin(finish, "", msgs, before), ctx: finish,
 		end: func() {
 			span.End()
-			stop()
-			cancel(nil)
+			end()
 		},
 	})
 }
@@ -130,13 +139,22 @@ func (l *leader) firstDone() <-chan struct{} {
 	return l.flights[0].call.done
 }
 
-// finish brings what is on its way to its end.
-func (l *leader) finish() error {
+// finish brings what is on its way to its end, and deletes what is done.
+func (l *leader) finish(ctx context.Context) error {
 	for len(l.flights) > 0 {
 		if err := l.land(); err != nil {
 			return err
 		}
 	}
+	if !l.outbox.Pending() {
+		return nil
+	}
+	finish, end := outlive(ctx)
+	defer end()
+	if err := l.outbox.Delete(finish); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.RelayAfterMark)
 	return nil
 }
 

@@ -229,7 +229,7 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool
 			return l.progress, err
 		}
 	}
-	return l.progress, l.finish()
+	return l.progress, l.finish(ctx)
 }
 
 func (r *Relay) waiting() []chan struct{} {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/lib/pq/oid"
@@ -29,6 +30,7 @@ type Outbox struct {
 	session *session
 	ids     array
 	rows    outboxArrays
+	done    []int64 // rows to be deleted
 }
 
 var errReadOnly = errors.New("the database is read-only, so no event could be marked as dispatched")
@@ -85,14 +87,37 @@ WHERE id > $1
 ORDER BY id
 LIMIT $2`
 
-// Read returns up to limit rows with an id above after, by id. None is without
-// events.
+// What is deleted here is still there for the reading half, so none of it may be
+// among what that half is asked for.
+const deleteAndReadOutboxStatement = `
+WITH done AS (DELETE FROM outbox WHERE id = ANY ($3::int8[]))` + readOutboxStatement
+
+// Read returns up to limit rows with an id above after, by id, and deletes those
+// that are done. None is without events, and none is done.
 func (o *Outbox) Read(ctx context.Context, after int64, limit int) ([]OutboxRow, error) {
-	stmt, err := o.session.prepared(ctx, readOutboxStatement)
+	if slices.ContainsFunc(o.done, func(id int64) bool { return id > after }) {
+		if err := o.Delete(ctx); err != nil {
+			return nil, err
+		}
+	}
+	query, args := readOutboxStatement, []any{after, limit}
+	if len(o.done) > 0 {
+		o.ids.int8s(o.done)
+		query, args = deleteAndReadOutboxStatement, append(args, &o.ids)
+	}
+	out, err := o.read(ctx, query, args)
+	if err == nil {
+		o.done = o.done[:0]
+	}
+	return out, err
+}
+
+func (o *Outbox) read(ctx context.Context, query string, args []any) ([]OutboxRow, error) {
+	stmt, err := o.session.prepared(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, after, limit)
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the outbox: %w", err)
 	}
@@ -149,19 +174,27 @@ func (o *Outbox) Keep(ctx context.Context, rows []OutboxRow) error {
 
 const deleteOutboxStatement = `DELETE FROM outbox WHERE id = ANY ($1::int8[])`
 
-// Delete removes rows whose events are all confirmed.
-func (o *Outbox) Delete(ctx context.Context, ids []int64) error {
-	if len(ids) == 0 {
+// Done notes that all events of these rows are confirmed. The next Read deletes
+// them, which saves a transaction and a round trip, or Delete does.
+func (o *Outbox) Done(ids []int64) { o.done = append(o.done, ids...) }
+
+// Pending tells whether there are rows that are done and not deleted yet.
+func (o *Outbox) Pending() bool { return len(o.done) > 0 }
+
+// Delete removes the rows that are done, for when there is nothing to be read.
+func (o *Outbox) Delete(ctx context.Context) error {
+	if len(o.done) == 0 {
 		return nil
 	}
 	stmt, err := o.session.prepared(ctx, deleteOutboxStatement)
 	if err != nil {
 		return err
 	}
-	o.ids.int8s(ids)
+	o.ids.int8s(o.done)
 	if _, err := stmt.ExecContext(ctx, &o.ids); err != nil {
 		return fmt.Errorf("deleting from the outbox: %w", err)
 	}
+	o.done = o.done[:0]
 	return nil
 }
 
