@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,7 +23,10 @@ service starts whatever is away and waits for it: /healthz tells that it lives,
 /readyz what it waits for.
 
 SIGTERM or Ctrl-C stops the intake, finishes what is in hand within
-SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.`,
+SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.
+
+A pipeline or a relay uses half of the processors, which is faster than all of
+them, and leaves the rest to others; GOMAXPROCS says otherwise.`,
 		Example: `  chat-messaging serve
   chat-messaging serve --migrate
   COMPONENTS=pipeline,relay PREFETCH=5000 chat-messaging serve`,
@@ -34,6 +39,9 @@ SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.`,
 			// Whoever reads the log may die: that must not end the service, which
 			// a write to a broken pipe does by default.
 			signal.Ignore(syscall.SIGPIPE)
+			if os.Getenv("GOMAXPROCS") == "" {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors(cfg, runtime.GOMAXPROCS(0))))
+			}
 			sink := newLogSink(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
 			defer sink.Close()
 			logger := newLogger(sink, cfg.LogLevel, cfg.LogFormat)
