@@ -71,6 +71,7 @@ func (l *leader) launch(ctx context.Context, departures []departure) {
 		trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(msgs))))
 	if failpoint.Mutated(failpoint.MarkBeforeConfirm) {
 		_ = l.settle(finish, departures, make([]error, len(departures)))
+		_ = l.outbox.Delete(finish)
 	}
 	var before *publishCall
 	if n := len(l.flights); n > 0 {
