@@ -270,10 +270,6 @@ func (l *leader) remove(ctx context.Context, departures []departure, done []bool
 	return nil
 }
 
-// markDelay is how long rows that are done may wait for something to be read, with
-// which they are deleted. If the service dies meanwhile their events go out again.
-const markDelay = 5 * time.Millisecond
-
 // without returns the events of a row but for those that are done. The departures
 // are some of them, in their order.
 func without(events []queries.OutboxEvent, departures []departure, done []bool) []queries.OutboxEvent {
@@ -348,6 +344,10 @@ func (l *leader) heldErr() error {
 	}
 	return fmt.Errorf("dispatching events of %d chats: %w", len(l.held), ErrNacked)
 }
+
+// markDelay is how long rows that are done may wait for something to be read, with
+// which they are deleted. If the service dies meanwhile their events go out again.
+const markDelay = 5 * time.Millisecond
 
 // pauseAfter waits as long as is right after a round, and settles what is confirmed
 // meanwhile.

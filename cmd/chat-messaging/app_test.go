@@ -49,12 +49,7 @@ func (c *corner) runLogging(logger *slog.Logger, settings ...string) *runningApp
 func (r *runningApp) drain() {
 	r.t.Helper()
 	r.stop()
-	select {
-	case err := <-r.ended:
-		require.NoError(r.t, err)
-	case <-time.After(patience):
-		require.FailNow(r.t, "the service does not drain")
-	}
+	require.NoError(r.t, receive(r.t, r.ended, "the service does not drain"))
 }
 
 func TestAConversationPassesThroughTheService(t *testing.T) {

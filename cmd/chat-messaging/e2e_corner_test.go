@@ -176,11 +176,11 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// soon is a context for what takes some seconds at most, such as to start a server,
-// also when the test is being cleaned up.
-func soon(t testing.TB) context.Context {
+// within is a context for what is done once, such as to start a server, also while
+// the test is being cleaned up.
+func within(t testing.TB, limit time.Duration) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	return ctx
 }

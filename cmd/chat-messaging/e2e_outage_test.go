@@ -50,7 +50,7 @@ func TestNoOutageParksOrRejectsAMessage(t *testing.T) {
 	r.await(n / 8)
 
 	began := time.Now()
-	require.NoError(t, s.postgres.Stop(soon(t)))
+	require.NoError(t, s.postgres.Stop(within(t, 2*patience)))
 	limit.Store(int64(n / 2))
 	eventually(t, "the broker takes messages all the same", func() bool { return o.done.Load() == int64(n/2) })
 	awaitNotReady(t, url, "database", "connection refused")
@@ -60,17 +60,17 @@ func TestNoOutageParksOrRejectsAMessage(t *testing.T) {
 	})
 	wait(ctx, outage(t, 12*time.Second)-time.Since(began))
 	require.Equal(t, http.StatusOK, status(t, url+"/healthz"), "it must not be restarted for this")
-	require.NoError(t, s.postgres.Start(soon(t)))
+	require.NoError(t, s.postgres.Start(within(t, 2*patience)))
 	t.Logf("Postgres was away for %s", time.Since(began).Round(time.Millisecond))
 	limit.Store(int64(n * 3 / 4))
 	r.await(n * 5 / 8)
 
 	began = time.Now()
-	require.NoError(t, s.rabbit.Stop(soon(t)))
+	require.NoError(t, s.rabbit.Stop(within(t, 2*patience)))
 	limit.Store(int64(n)) // in vain
 	awaitNotReady(t, url, "broker", "connection refused")
 	wait(ctx, outage(t, 5*time.Second)-time.Since(began))
-	require.NoError(t, s.rabbit.Start(soon(t)))
+	require.NoError(t, s.rabbit.Start(within(t, 2*patience)))
 	t.Logf("RabbitMQ was away for %s", time.Since(began).Round(time.Millisecond))
 
 	r.await(n)

@@ -17,7 +17,7 @@ type servers struct {
 
 func startServers(t *testing.T) *servers {
 	t.Helper()
-	ctx := soon(t)
+	ctx := within(t, 2*patience)
 	s := &servers{}
 	var g errgroup.Group
 	postgres, rabbit := t.TempDir(), t.TempDir()

@@ -103,7 +103,7 @@ func startSecured(t *testing.T) *secured {
 	certificate, key = root.issue(serving)
 	s := &secured{root: writeSecret(t, root.pem), certificate: writeSecret(t, certificate), secret: writeSecret(t, key)}
 
-	ctx := soon(t)
+	ctx := within(t, 2*patience)
 	var g errgroup.Group
 	postgres, rabbit := t.TempDir(), t.TempDir()
 	g.Go(func() (err error) {
@@ -189,7 +189,7 @@ SELECT count(*), count(*) FILTER (WHERE NOT s.ssl) FROM pg_stat_ssl AS s JOIN pg
 WHERE a.usename = $1`, serving).Scan(&open, &plain))
 		require.Positive(t, open)
 		require.Zero(t, plain)
-		list, err := s.rabbit.Ctl(soon(t), "list_connections", "--silent", "ssl", "client_properties")
+		list, err := s.rabbit.Ctl(within(t, 2*patience), "list_connections", "--silent", "ssl", "client_properties")
 		require.NoError(t, err)
 		for line := range strings.Lines(list) {
 			if strings.Contains(line, `"chat-messaging`) {

@@ -24,7 +24,7 @@ func (b *brokerFaults) scene(t *testing.T, n int, settings ...string) *scene {
 
 func (b *brokerFaults) ctl(t *testing.T, args ...string) {
 	t.Helper()
-	_, err := b.server.Ctl(soon(t), args...)
+	_, err := b.server.Ctl(within(t, patience), args...)
 	require.NoError(t, err)
 }
 
@@ -32,7 +32,7 @@ func (b *brokerFaults) ctl(t *testing.T, args ...string) {
 // takes seconds of processor time to start.
 func TestFaultTheBroker(t *testing.T) {
 	t.Parallel()
-	server, err := instance.StartRabbitMQ(soon(t), instance.RabbitMQConfig{Dir: t.TempDir()})
+	server, err := instance.StartRabbitMQ(within(t, 2*patience), instance.RabbitMQConfig{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Kill()) })
 	b := &brokerFaults{server: server}
@@ -123,7 +123,7 @@ func (b *brokerFaults) killed(t *testing.T) {
 	for range kills {
 		require.NoError(t, b.server.Kill())
 		awaitNotReady(t, app.url, "broker", "")
-		s.recovers("a killed broker", func() { require.NoError(t, b.server.Start(soon(t))) })
+		s.recovers("a killed broker", func() { require.NoError(t, b.server.Start(within(t, 2*patience))) })
 	}
 	requireBlameless(t, app.url)
 	require.LessOrEqual(t, s.audit(app.drain), kills*(1000+s.ahead()), "a window of the relay for each kill, and what the producer sent again")

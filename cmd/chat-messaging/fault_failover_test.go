@@ -63,7 +63,7 @@ func TestFaultRestoredFromADump(t *testing.T) {
 	}
 	app := s.run("COMPONENTS=pipeline")
 	awaitReady(t, app.url)
-	require.NoError(t, s.o.send(soon(t), s.n/2, func() int { return s.n }))
+	require.NoError(t, s.o.send(within(t, 2*patience), s.n/2, func() int { return s.n }))
 	eventually(t, "not all are stored", func() bool { return s.count("messages") == s.n/2 })
 	app.drain()
 	require.Equal(t, s.n/2, s.waiting(), "events that wait")
@@ -71,8 +71,8 @@ func TestFaultRestoredFromADump(t *testing.T) {
 	u, err := url.Parse(s.corner.database)
 	require.NoError(t, err)
 	schema := u.Query().Get("search_path")
-	dump := exec.CommandContext(soon(t), lost.Program("pg_dump"), "--schema="+schema, "--dbname="+lost.URL())
-	restore := exec.CommandContext(soon(t), restored.Program("psql"), "--quiet", "--set=ON_ERROR_STOP=1", "--dbname="+restored.URL())
+	dump := exec.CommandContext(within(t, 2*patience), lost.Program("pg_dump"), "--schema="+schema, "--dbname="+lost.URL())
+	restore := exec.CommandContext(within(t, 2*patience), restored.Program("psql"), "--quiet", "--set=ON_ERROR_STOP=1", "--dbname="+restored.URL())
 	var complaints output
 	dump.Stderr, restore.Stderr = &complaints, &complaints
 	restore.Stdin, err = dump.StdoutPipe()

@@ -14,7 +14,7 @@ import (
 func startPostgres(t testing.TB, config instance.PostgresConfig) *instance.Postgres {
 	t.Helper()
 	config.Dir = t.TempDir()
-	server, err := instance.StartPostgres(soon(t), config)
+	server, err := instance.StartPostgres(within(t, 2*patience), config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Kill()) })
 	return server
@@ -48,7 +48,7 @@ func TestFaultPostgresIsKilledOrCut(t *testing.T) {
 		for range 3 {
 			require.NoError(t, server.Kill())
 			awaitNotReady(t, app.url, "database", "")
-			s.recovers("a killed Postgres", func() { require.NoError(t, server.Start(soon(t))) })
+			s.recovers("a killed Postgres", func() { require.NoError(t, server.Start(within(t, 2*patience))) })
 		}
 		requireBlameless(t, app.url)
 		s.audit(app.drain)

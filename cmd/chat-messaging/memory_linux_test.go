@@ -36,7 +36,7 @@ const withoutCollector = "COMPONENTS=pipeline,relay,http"
 func buildProgram(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), program)
-	out, err := exec.CommandContext(soon(t), "go", "build", "-trimpath", "-o", path, ".").CombinedOutput()
+	out, err := exec.CommandContext(within(t, 2*patience), "go", "build", "-trimpath", "-o", path, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return path
 }
@@ -56,7 +56,7 @@ func (p *process) peak() int64 {
 func TestMemoryStaysBounded(t *testing.T) {
 	t.Parallel()
 	// Not the shared broker: an alarm there would stop the other tests.
-	rabbit, err := instance.StartRabbitMQ(soon(t), instance.RabbitMQConfig{Dir: t.TempDir()})
+	rabbit, err := instance.StartRabbitMQ(within(t, 2*patience), instance.RabbitMQConfig{Dir: t.TempDir()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, rabbit.Kill()) })
 	binary := buildProgram(t)
