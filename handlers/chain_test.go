@@ -52,12 +52,14 @@ func (tb *table) run(items ...*handlers.Item) []*message.Message {
 		tx, err := tb.writer.Begin(ctx)
 		require.NoError(tb.t, err)
 		b := &handlers.Batch{Items: items, Tx: tx}
-		if err := tb.chain(ctx, b); err != nil {
+		if err = tb.chain(ctx, b); err == nil {
+			err = tx.Commit() // which stores what was kept
+		}
+		if err != nil {
 			tx.Rollback()
 			require.Equal(tb.t, queries.FaultConflict, queries.Classify(err), "%v", err)
 			continue
 		}
-		require.NoError(tb.t, tx.Commit())
 		return b.Events
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v5"
 
@@ -28,7 +27,7 @@ type OutboxConfig struct {
 	// Begin opens a transaction. Required; called by one goroutine at a time.
 	Begin func(context.Context) (*queries.Tx, error)
 	// Schema writes the events that the handlers produce. Required.
-	Schema wsql.SchemaAdapter
+	Schema *OutboxSchema
 	// Isolate tells errors that one message of the batch is to blame for.
 	// Required. All others are about the batch as a whole.
 	Isolate func(error) bool
@@ -40,8 +39,9 @@ type OutboxConfig struct {
 	Probe func(context.Context) error
 	// Around are the middlewares of the inner ring, outermost first.
 	Around []message.HandlerMiddleware
-	// Committed is called after each commit that wrote events. Default none.
-	Committed func()
+	// Committed is called after each commit that wrote events, with their rows if it
+	// is known which these are. It may keep them. Default none.
+	Committed func([]queries.OutboxRow)
 	// Observe is called with the size and duration of each finished transaction.
 	// Default none.
 	Observe func(size int, took time.Duration, err error)
@@ -68,7 +68,7 @@ func (c *OutboxConfig) setDefaults() {
 		c.Timeout = 10 * time.Second
 	}
 	if c.Committed == nil {
-		c.Committed = func() {}
+		c.Committed = func([]queries.OutboxRow) {}
 	}
 	if c.Observe == nil {
 		c.Observe = func(int, time.Duration, error) {}

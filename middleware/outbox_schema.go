@@ -20,7 +20,6 @@ import (
 type OutboxSchema struct {
 	event  func(*message.Message) (queries.OutboxEvent, error)
 	insert queries.InsertOutbox
-	events []queries.OutboxEvent
 }
 
 // NewOutboxSchema returns a schema that asks event for what is kept of a message.
@@ -34,21 +33,24 @@ var errRelayReads = errors.New("the outbox table is read by the relay, not by a 
 
 // InsertQuery implements wsql.SchemaAdapter.
 func (s *OutboxSchema) InsertQuery(_ string, msgs message.Messages) (wsql.Query, error) {
-	s.events = s.events[:0]
-	defer func() { clear(s.events) }()
+	events := make([]queries.OutboxEvent, 0, len(msgs))
 	for _, msg := range msgs {
 		event, err := s.event(msg)
 		if err != nil {
 			return wsql.Query{}, fmt.Errorf("reading event %s for the outbox: %w", msg.UUID, err)
 		}
-		s.events = append(s.events, event)
+		events = append(events, event)
 	}
-	query, args, err := s.insert.Build(s.events)
+	query, args, err := s.insert.Build(events)
 	if err != nil {
 		return wsql.Query{}, fmt.Errorf("making rows of the outbox: %w", err)
 	}
 	return wsql.Query{Query: query, Args: args}, nil
 }
+
+// Inserted returns the rows that the transaction has got by the last query, or nil if
+// it cannot tell.
+func (s *OutboxSchema) Inserted(tx *queries.Tx) []queries.OutboxRow { return s.insert.Inserted(tx) }
 
 // SelectQuery implements wsql.SchemaAdapter; it returns no query.
 func (s *OutboxSchema) SelectQuery(string, string, wsql.OffsetsAdapter) wsql.Query {

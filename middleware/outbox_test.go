@@ -239,7 +239,7 @@ func TestCommittedIsCalledOnlyForCommitsWithEvents(t *testing.T) {
 			return nil, err
 		}
 		return events, err
-	}, func(c *middleware.OutboxConfig) { c.Committed = func() { committed++ } })
+	}, func(c *middleware.OutboxConfig) { c.Committed = func([]queries.OutboxRow) { committed++ } })
 	accepted(t, r.send("0"))
 	require.Zero(t, committed)
 	accepted(t, r.send("1"))

@@ -51,16 +51,16 @@ func (o *Outbox) commit(next message.HandlerFunc, carrier *message.Message, batc
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.BeforeCommit)
 	if err := o.store(tx, events); err != nil {
 		return err
 	}
-	failpoint.Hit(failpoint.BeforeCommit)
 	if err := tx.Commit(); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.AfterCommit)
 	if len(events) > 0 {
-		o.cfg.Committed()
+		o.cfg.Committed(o.cfg.Schema.Inserted(tx))
 	}
 	for _, fn := range batch.afterCommit {
 		fn()
@@ -77,6 +77,7 @@ func (o *Outbox) store(tx *queries.Tx, events []*message.Message) error {
 	if len(events) == 0 {
 		return nil
 	}
+	tx.Last()
 	publisher, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: o.cfg.Schema}, watermill.NopLogger{})
 	if err != nil {
 		return fmt.Errorf("opening the outbox: %w", err)

@@ -156,7 +156,7 @@ func (b *bench) serve(change ...func(*pipeline.Config)) *service {
 	cfg := pipeline.Config{
 		DB: db, Consume: consume, Publish: publish, Topology: b.topology, Policy: policy,
 		Migrated:     func(ctx context.Context) error { return migrated(ctx, db) },
-		Wake:         s.relay.Wake,
+		Committed:    func([]queries.OutboxRow) { s.relay.Wake() },
 		Metrics:      metrics,
 		Logger:       b.logger,
 		RouterLogger: watermill.NopLogger{},

@@ -32,8 +32,10 @@ type Config struct {
 	// Migrated returns an error while the schema is not the one the statements
 	// are written for. Nothing is consumed until it returns nil. Required.
 	Migrated func(context.Context) error
-	// Wake is called when a commit has put events into the outbox. Required.
-	Wake func()
+	// Committed is called when a commit has put events into the outbox, with their
+	// rows, which it may keep, or with none where it is not known which these are.
+	// Required.
+	Committed func([]queries.OutboxRow)
 	// Metrics are required.
 	Metrics *Metrics
 	// Tracer makes the spans. Default: none are made.
@@ -74,7 +76,7 @@ func (c *Config) validate() error {
 	var errs []error
 	for name, missing := range map[string]bool{
 		"DB": c.DB == nil, "Consume": c.Consume == nil, "Publish": c.Publish == nil, "Policy": c.Policy == nil,
-		"Migrated": c.Migrated == nil, "Wake": c.Wake == nil, "Metrics": c.Metrics == nil,
+		"Migrated": c.Migrated == nil, "Committed": c.Committed == nil, "Metrics": c.Metrics == nil,
 		"Logger": c.Logger == nil, "RouterLogger": c.RouterLogger == nil,
 		"Topology.DatabaseQueue": c.Topology.DatabaseQueue == "", "Topology.PoisonQueue": c.Topology.PoisonQueue == "",
 	} {
@@ -151,7 +153,7 @@ func New(cfg Config) (*Pipeline, error) {
 		Condemn:   condemn,
 		Probe:     cfg.DB.Probe,
 		Around:    p.perBatch(),
-		Committed: cfg.Wake,
+		Committed: cfg.Committed,
 		Observe:   p.metrics.batch,
 		MaxBatch:  cfg.BatchSize,
 		Linger:    cfg.BatchLinger,

@@ -43,7 +43,8 @@ const answerGrace = 10 * time.Second
 // DB is a pool of connections. It is safe for concurrent use.
 type DB struct {
 	*sqlx.DB
-	url string
+	url       string
+	connector *connector
 }
 
 // Open prepares a pool. It does not connect: a database that is away at start
@@ -82,7 +83,7 @@ func Open(c Config) (*DB, error) {
 			cfg.Runtime[name] = value
 		}
 	}
-	connector, err := pq.NewConnectorConfig(cfg)
+	driver, err := pq.NewConnectorConfig(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the database connector: %w", err)
 	}
@@ -90,12 +91,13 @@ func Open(c Config) (*DB, error) {
 	if cfg.Runtime["statement_timeout"] != statementTimeout {
 		answer = 0 // somebody else's decision, and perhaps there is none
 	}
-	connector.Dialer(newDialer(answer))
+	driver.Dialer(newDialer(answer))
+	connector := &connector{Connector: driver}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(c.MaxConns)
 	db.SetMaxIdleConns(c.MaxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &DB{DB: sqlx.NewDb(db, "postgres"), url: c.URL}, nil
+	return &DB{DB: sqlx.NewDb(db, "postgres"), url: c.URL, connector: connector}, nil
 }
 
 // database/sql begins every transaction READ WRITE. A probe has to fail where

@@ -39,10 +39,19 @@ func newDialer(answer time.Duration) *dialer {
 // DialContext implements pq.DialerContext.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := d.Dialer.DialContext(ctx, network, address)
-	if err != nil || d.answer == 0 {
-		return conn, err //nolint:wrapcheck // the driver looks into it
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the driver looks into it
 	}
-	return &answeringConn{Conn: conn, within: d.answer}, nil
+	await := func() error { return nil }
+	if d.answer != 0 {
+		answering := &answeringConn{Conn: conn, within: d.answer}
+		conn, await = answering, answering.await
+	}
+	w := newWire(conn, await)
+	if dialled, ok := ctx.Value(wireKey{}).(**wire); ok {
+		*dialled = w
+	}
+	return w, nil
 }
 
 // DialTimeout implements pq.Dialer.
@@ -61,12 +70,21 @@ type answeringConn struct {
 	given  atomic.Bool // the driver has set a deadline of its own, which holds
 }
 
+// await begins the wait for an answer.
+func (c *answeringConn) await() error {
+	if c.given.Load() {
+		return nil
+	}
+	if err := c.Conn.SetReadDeadline(time.Now().Add(c.within)); err != nil {
+		return fmt.Errorf("bounding the wait for an answer: %w", err)
+	}
+	return nil
+}
+
 // Write implements net.Conn: a question begins the wait.
 func (c *answeringConn) Write(p []byte) (int, error) {
-	if !c.given.Load() {
-		if err := c.Conn.SetReadDeadline(time.Now().Add(c.within)); err != nil {
-			return 0, fmt.Errorf("bounding the wait for an answer: %w", err)
-		}
+	if err := c.await(); err != nil {
+		return 0, err
 	}
 	return c.Conn.Write(p) //nolint:wrapcheck // the driver looks into it
 }

@@ -112,14 +112,47 @@ SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]), unnest($4::in
 const idempotencyConstraint = "messages_idempotency_key"
 
 // InsertMessages stores new messages, which all have the DeliveredAt of the
-// first. If one of their keys is stored already the error is one that Classify
-// calls a conflict; the transaction is to be rolled back and done again, and
-// ExpectDuplicates will say so.
+// first. They are kept for the next statement: the one that puts their events into the
+// outbox takes them along, which spares a round trip, and any other goes behind them.
+// So an error of theirs is that statement's, or the commit's. If one of
+// their keys is stored already it is one that Classify calls a conflict; the
+// transaction is to be rolled back and done again, and ExpectDuplicates will say so.
 func (t *Tx) InsertMessages(ctx context.Context, messages []*Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	a := &t.writer.arrays
+	if err := t.insertKept(ctx); err != nil {
+		return err
+	}
+	t.writer.messages.keep(messages)
+	return nil
+}
+
+// insertKept inserts the messages that were kept, by themselves.
+func (t *Tx) insertKept(ctx context.Context) error {
+	kept := &t.writer.messages
+	if kept.n == 0 {
+		return nil
+	}
+	stmt, err := t.session.prepared(ctx, insertMessagesStatement)
+	if err != nil {
+		return err
+	}
+	if _, err := stmt.ExecContext(ctx, kept.take()...); err != nil {
+		return t.insertError(err)
+	}
+	return nil
+}
+
+// messageArrays are messages on their way to the database.
+type messageArrays struct {
+	arrays      [8]array
+	deliveredAt time.Time
+	n           int
+}
+
+func (k *messageArrays) keep(messages []*Message) {
+	a := &k.arrays
 	for i, element := range []struct {
 		oid  oid.Oid
 		size int
@@ -145,14 +178,15 @@ func (t *Tx) InsertMessages(ctx context.Context, messages []*Message) error {
 		a[6].text(m.SentAt)
 		a[7].text(m.Body)
 	}
-	_, err := t.ExecContext(ctx, insertMessagesStatement,
-		&a[0], &a[1], &a[2], &a[3], &a[4], &a[5], &a[6], &a[7], messages[0].DeliveredAt)
-	if violates(err, idempotencyConstraint) {
-		t.writer.duplicates = expectDuplicatesFor
-		return fmt.Errorf("inserting messages: %w", errStale)
+	k.deliveredAt, k.n = messages[0].DeliveredAt, len(messages)
+}
+
+// take returns the arguments of insertMessagesStatement, and keeps nothing any more.
+func (k *messageArrays) take() []any {
+	args := make([]any, 0, len(k.arrays)+3)
+	for i := range k.arrays {
+		args = append(args, &k.arrays[i])
 	}
-	if err != nil {
-		return fmt.Errorf("inserting messages: %w", err)
-	}
-	return nil
+	k.n = 0
+	return append(args, k.deliveredAt)
 }

@@ -39,32 +39,6 @@ type OutboxRow struct {
 // in pieces in another table, for twice the price.
 const maxRowBytes = 8000
 
-const insertOutboxStatement = `
-INSERT INTO outbox (size, events)
-SELECT unnest($1::int4[]), unnest($2::text[])`
-
-// InsertOutbox builds the statement and arguments that write events in their
-// order; the ids of their rows, and the time, are the database's. It only builds
-// because the executing is watermill-sql's. The arguments are valid until the next
-// call.
-type InsertOutbox struct {
-	rows outboxArrays
-}
-
-// Build returns the statement for events, of which there is at least one. An
-// error means that one of them cannot be written.
-func (q *InsertOutbox) Build(events []OutboxEvent) (string, []any, error) {
-	q.rows.reset(len(events))
-	for rest := events; len(rest) > 0; {
-		n, err := q.rows.row(rest, maxRowBytes)
-		if err != nil {
-			return "", nil, err
-		}
-		rest = rest[n:]
-	}
-	return insertOutboxStatement, []any{&q.rows.sizes, &q.rows.events}, nil
-}
-
 // outboxArrays are rows of the outbox on their way to the database.
 type outboxArrays struct {
 	sizes, events array
@@ -112,14 +86,17 @@ func appendOutboxEvent(b []byte, e *OutboxEvent) ([]byte, error) {
 	b = append(b, '\t')
 	b = append(b, e.Name...)
 	b = append(b, '\t')
-	payload := len(b)
-	b = append(b, e.Payload...)
-	// In JSON a line break can only stand between values, where a space does too.
-	for at := bytes.IndexByte(b[payload:], '\n'); at >= 0; at = bytes.IndexByte(b[payload:], '\n') {
-		payload += at
-		b[payload] = ' '
-	}
+	b = append(b, oneLine(e.Payload)...)
 	return append(b, '\n'), nil
+}
+
+// oneLine returns JSON without line breaks: they can only stand between values, where
+// spaces do too.
+func oneLine(json []byte) []byte {
+	if bytes.IndexByte(json, '\n') < 0 {
+		return json
+	}
+	return bytes.ReplaceAll(json, []byte{'\n'}, []byte{' '})
 }
 
 // outboxNames are the names of events that a reading has met: there are two, so

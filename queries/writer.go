@@ -31,7 +31,8 @@ type Writer struct {
 	// duplicates are expected for this many batches to come, see InsertMessages.
 	duplicates int
 	members    members
-	arrays     [11]array
+	arrays     [2]array
+	messages   messageArrays
 }
 
 // NewWriter returns a writer on a connection of the pool; it connects at the
@@ -59,6 +60,7 @@ func (w *Writer) Begin(ctx context.Context) (*Tx, error) {
 		w.discard()
 		return nil, fmt.Errorf("beginning the transaction: %w", err)
 	}
+	w.messages.n = 0
 	return &Tx{tx: tx, writer: w, session: w.session}, nil
 }
 
@@ -77,6 +79,7 @@ func (w *Writer) discard() {
 // session is one connection with its prepared statements.
 type session struct {
 	conn  *sqlx.Conn
+	wire  *wire
 	stmts map[string]*sqlx.Stmt
 }
 
@@ -86,7 +89,14 @@ func openSession(ctx context.Context, db *DB, settings string) (*session, error)
 		return nil, fmt.Errorf("connecting to the database: %w", err)
 	}
 	s := &session{conn: conn, stmts: map[string]*sqlx.Stmt{}}
-	if _, err := conn.ExecContext(ctx, settings); err != nil {
+	err = conn.Raw(func(driverConn any) error {
+		s.wire = db.connector.wireOf(driverConn)
+		return nil
+	})
+	if err == nil {
+		_, err = conn.ExecContext(ctx, settings)
+	}
+	if err != nil {
 		s.close()
 		return nil, fmt.Errorf("setting up the session: %w", err)
 	}
@@ -127,6 +137,7 @@ func (s *session) begin(ctx context.Context) (tx driver.Tx, err error) {
 		if !ok {
 			return fmt.Errorf("the driver %T has no transactions", conn)
 		}
+		s.wire.keepBegin()
 		tx, err = beginner.Begin() //nolint:staticcheck // see above
 		return err
 	})
@@ -180,12 +191,19 @@ type Tx struct {
 	writer  *Writer
 	session *session
 	done    bool
+	last    bool               // see Last
+	over    bool               // COMMIT went along with the last statement
 	busy    map[int64]struct{} // see PassLocked
+	// inserted are rows of the outbox, but for their events.
+	inserted []OutboxRow
 }
 
 // Commit makes the batch's work durable. After an error the outcome is not
 // known: do the batch again, the idempotency keys sort it out.
 func (t *Tx) Commit() error {
+	if err := t.insertKept(context.Background()); err != nil {
+		return err
+	}
 	t.done = true
 	if err := t.session.end(t.tx.Commit); err != nil {
 		t.writer.discard()
@@ -193,6 +211,11 @@ func (t *Tx) Commit() error {
 	}
 	return nil
 }
+
+// Last says that nothing but an insert into the outbox follows: COMMIT goes with it,
+// where that can be done, which spares a round trip. If it succeeds only Commit may
+// follow: Rollback may come too late.
+func (t *Tx) Last() { t.last = true }
 
 // Rollback undoes the batch's work. After Commit it does nothing, so it can be
 // deferred. A connection on which it does not succeed is dropped.
@@ -209,6 +232,9 @@ func (t *Tx) Rollback() {
 // ExecContext runs a statement, prepared on first use, inside the transaction.
 // With Exec, Query and QueryRow it lets watermill-sql publish into it.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if query == insertOutboxStatement {
+		return t.insertOutbox(ctx, args)
+	}
 	stmt, err := t.prepared(ctx, query)
 	if err != nil {
 		return nil, err
@@ -227,7 +253,11 @@ func (t *Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 
 // QueryRowContext is QueryContext for a statement that returns one row.
 func (t *Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.session.conn.QueryRowContext(ctx, query, args...)
+	stmt, err := t.prepared(ctx, query)
+	if err != nil {
+		return failedRow(ctx, err)
+	}
+	return stmt.QueryRowContext(ctx, args...)
 }
 
 // Exec is ExecContext without a deadline of the caller's.
@@ -245,9 +275,26 @@ func (t *Tx) QueryRow(query string, args ...any) *sql.Row {
 	return t.QueryRowContext(context.Background(), query, args...)
 }
 
+// failedRow returns a row that has the error. There is no other way to make one than
+// to ask a database that has it.
+func failedRow(ctx context.Context, err error) *sql.Row {
+	db := sql.OpenDB(failing{err})
+	defer func() { _ = db.Close() }()
+	return db.QueryRowContext(ctx, "")
+}
+
+type failing struct{ err error }
+
+func (f failing) Connect(context.Context) (driver.Conn, error) { return nil, f.err }
+func (f failing) Driver() driver.Driver                        { return nil }
+
+// prepared returns the statement, behind the messages that were kept for another.
 func (t *Tx) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) {
-	if t.done {
+	if t.done || t.over {
 		return nil, sql.ErrTxDone
+	}
+	if err := t.insertKept(ctx); err != nil {
+		return nil, err
 	}
 	return t.session.prepared(ctx, query)
 }

@@ -83,7 +83,8 @@ func TestADuplicateAsksForTheBatchToBeDoneAgain(t *testing.T) {
 	require.NoError(t, tx.Commit())
 
 	tx = begin(t, w)
-	err := tx.InsertMessages(ctx, []*queries.Message{message(chat, 2, "b", "y"), message(chat, 3, "a", "z")})
+	require.NoError(t, tx.InsertMessages(ctx, []*queries.Message{message(chat, 2, "b", "y"), message(chat, 3, "a", "z")}))
+	err := tx.Commit()
 	require.Error(t, err)
 	require.Equal(t, queries.FaultConflict, queries.Classify(err))
 	tx.Rollback()

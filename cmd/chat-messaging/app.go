@@ -176,7 +176,7 @@ func (a *App) addPipeline(policy handlers.Decider) error {
 		Topology:     a.cfg.topology(),
 		Policy:       policy,
 		Migrated:     a.migrated,
-		Wake:         a.wake,
+		Committed:    a.committed,
 		Metrics:      a.metrics,
 		Tracer:       a.tracer,
 		Logger:       a.logger,
@@ -190,9 +190,9 @@ func (a *App) addPipeline(policy handlers.Decider) error {
 	return err
 }
 
-// wake tells the relay of a commit: our own directly, another process's by a
+// committed tells the relay of a commit: our own directly, another process's by a
 // notification, because then it would find out by the clock only.
-func (a *App) wake() {
+func (a *App) committed([]queries.OutboxRow) {
 	if a.relay != nil && a.relay.Leading() {
 		a.relay.Wake()
 		return

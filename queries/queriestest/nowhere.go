@@ -42,7 +42,9 @@ func (nowhere) Open(string) (driver.Conn, error) { return nil, errUnused }
 type nowhereConn struct{}
 
 func (nowhereConn) Prepare(query string) (driver.Stmt, error) {
-	return nowhereStmt{returning: strings.Contains(query, "RETURNING")}, nil
+	return nowhereStmt{
+		advances: strings.Contains(query, "UPDATE chats"), inserts: strings.Contains(query, "INSERT INTO outbox"),
+	}, nil
 }
 
 func (nowhereConn) Close() error { return nil }
@@ -72,7 +74,10 @@ func (nowhereTx) Commit() error { return nil }
 func (nowhereTx) Rollback() error { return nil }
 
 // nowhereStmt is a prepared statement.
-type nowhereStmt struct{ returning bool }
+type nowhereStmt struct {
+	advances bool // chats
+	inserts  bool // rows of the outbox
+}
 
 func (nowhereStmt) Close() error { return nil }
 
@@ -103,14 +108,17 @@ func elements(args []driver.NamedValue) int {
 	return 0
 }
 
-// QueryContext finds nothing. A statement that returns what it has written does so
-// for two arrays of bigint, and adds the time.
+// QueryContext finds nothing. A statement that advances chats returns what it is given,
+// and the time; one that inserts into the outbox an id for each row, and the time.
 func (s nowhereStmt) QueryContext(_ context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	if !s.returning || len(args) < 2 {
-		return &nowhereRows{}, nil
+	switch {
+	case s.inserts && len(args) >= 2:
+		return &nowhereIDs{left: elements(args[len(args)-2:])}, nil
+	case !s.advances || len(args) < 2:
+		return &nowhereChats{}, nil
 	}
 	// database/sql uses the arguments again.
-	rows := &nowhereRows{left: elements(args)}
+	rows := &nowhereChats{left: elements(args)}
 	for i := range rows.columns {
 		array, ok := args[i].Value.([]byte)
 		if !ok || len(array) != arrayHeader+rows.left*int8Size {
@@ -121,17 +129,17 @@ func (s nowhereStmt) QueryContext(_ context.Context, args []driver.NamedValue) (
 	return rows, nil
 }
 
-// nowhereRows are two arrays and a time.
-type nowhereRows struct {
+// nowhereChats are two arrays and a time.
+type nowhereChats struct {
 	columns [2][]byte
 	left    int
 }
 
-func (*nowhereRows) Columns() []string { return []string{"first", "second", "now"} }
+func (*nowhereChats) Columns() []string { return []string{"first", "second", "now"} }
 
-func (*nowhereRows) Close() error { return nil }
+func (*nowhereChats) Close() error { return nil }
 
-func (r *nowhereRows) Next(row []driver.Value) error {
+func (r *nowhereChats) Next(row []driver.Value) error {
 	if r.left == 0 {
 		return io.EOF
 	}
@@ -141,5 +149,25 @@ func (r *nowhereRows) Next(row []driver.Value) error {
 		r.columns[i] = column[int8Size:]
 	}
 	row[2] = make([]byte, 8)
+	return nil
+}
+
+// nowhereIDs are rising numbers and a time.
+type nowhereIDs struct {
+	id   int64
+	left int
+}
+
+func (*nowhereIDs) Columns() []string { return []string{"id", "created_at"} }
+
+func (*nowhereIDs) Close() error { return nil }
+
+func (r *nowhereIDs) Next(row []driver.Value) error {
+	if r.left == 0 {
+		return io.EOF
+	}
+	r.left--
+	r.id++
+	row[0], row[1] = r.id, make([]byte, 8)
 	return nil
 }
