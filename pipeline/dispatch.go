@@ -18,6 +18,12 @@ type leader struct {
 	outbox *queries.Outbox
 	// last is the highest id that was read; the next read starts behind it.
 	last int64
+	// seen is the highest id that there ever was.
+	seen int64
+	// doneAt is when the first row was done of those that are not deleted yet, and
+	// doneEvents how many events they had.
+	doneAt     time.Time
+	doneEvents int
 	// perRow is how many events the rows of the last read had.
 	perRow int
 	// swept is when a read last started from the beginning.
@@ -79,23 +85,33 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 		if l.last == 0 { // nothing is left that could be held
 			clear(l.held)
 			l.setErr(nil)
+			l.last = l.seen
 		}
 		l.progress, l.empty = true, len(l.flights) == 0
 		return false, nil
 	}
 	failpoint.Hit(failpoint.RelayAfterSelect)
 	l.last = rows[len(rows)-1].ID
+	l.seen = max(l.seen, l.last)
 	if departures := l.sendable(rows); len(departures) > 0 {
 		l.launch(ctx, departures)
 	}
-	return more, nil
+	return more, l.deleteLate(ctx)
 }
 
-// read returns rows of together no more events than may go at a time, or one row,
-// and whether there may be more. How many rows that are is known behind the read,
-// so it asks for as many as it would have been of those before.
+// read takes what is offered, or else reads, with which what is done is deleted. It
+// returns rows of together no more events than may go at a time, or one row, and
+// whether there may be more. How many rows that are is known behind the read, so it
+// asks for as many as it would have been of those before.
 func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool, err error) {
 	limit := l.limit()
+	// What is published and not deleted would go out again if the service died, so it
+	// is as bounded as what is under way: a read would delete first.
+	if l.last > 0 && l.underWay()+l.undeleted()+limit <= l.cfg.Batch {
+		if rows, more = l.offer.take(l.last, limit); len(rows) > 0 {
+			return rows, more, nil
+		}
+	}
 	asked := max(limit/max(l.perRow, 1), 1)
 	pending := l.outbox.Pending()
 	// A read that is broken off costs the session, and with it the chance to delete
@@ -123,6 +139,28 @@ func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool,
 	}
 	l.perRow = events / len(rows)
 	return rows, more, nil
+}
+
+// undeleted is how many events are done whose rows are still there.
+func (l *leader) undeleted() int {
+	if !l.outbox.Pending() {
+		l.doneEvents = 0
+	}
+	return l.doneEvents
+}
+
+// deleteLate deletes rows that have been done for a while, for want of a read that would.
+func (l *leader) deleteLate(ctx context.Context) error {
+	if l.undeleted() == 0 || time.Since(l.doneAt) < markDelay {
+		return nil
+	}
+	finish, end := outlive(ctx)
+	defer end()
+	if err := l.outbox.Delete(finish); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.RelayAfterMark)
+	return nil
 }
 
 // rewind makes the next read start from the beginning.
@@ -247,6 +285,7 @@ func (l *leader) settle(ctx context.Context, departures []departure, errs []erro
 func (l *leader) remove(ctx context.Context, departures []departure, done []bool) error {
 	var whole []int64
 	var left []queries.OutboxRow
+	events := 0
 	for first := 0; first < len(departures); {
 		row := departures[first].row
 		end := first
@@ -256,6 +295,7 @@ func (l *leader) remove(ctx context.Context, departures []departure, done []bool
 		switch rest := without(row.Events, departures[first:end], done[first:end]); len(rest) {
 		case 0:
 			whole = append(whole, row.ID)
+			events += len(row.Events)
 		case len(row.Events):
 		default:
 			left = append(left, queries.OutboxRow{ID: row.ID, Events: rest})
@@ -266,7 +306,11 @@ func (l *leader) remove(ctx context.Context, departures []departure, done []bool
 	if err := l.outbox.Keep(ctx, left); err != nil {
 		return err
 	}
+	if len(whole) > 0 && l.undeleted() == 0 {
+		l.doneAt = time.Now()
+	}
 	l.outbox.Done(whole)
+	l.doneEvents += events
 	return nil
 }
 

@@ -47,11 +47,7 @@ type flight struct {
 // goes one event at a time, and whether the next may is known when it is confirmed.
 func (l *leader) makeRoom() error {
 	for len(l.flights) > 0 {
-		under := 0
-		for _, f := range l.flights {
-			under += len(f.departures)
-		}
-		if l.last > 0 && len(l.held) == 0 && len(l.flights) < maxFlights && under+l.limit() <= l.cfg.Batch {
+		if l.last > 0 && len(l.held) == 0 && len(l.flights) < maxFlights && l.underWay()+l.limit() <= l.cfg.Batch {
 			return nil
 		}
 		if err := l.land(); err != nil {
@@ -59,6 +55,15 @@ func (l *leader) makeRoom() error {
 		}
 	}
 	return nil
+}
+
+// underWay is how many events are on their way.
+func (l *leader) underWay() int {
+	events := 0
+	for _, f := range l.flights {
+		events += len(f.departures)
+	}
+	return events
 }
 
 // launch publishes a window.

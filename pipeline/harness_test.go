@@ -156,7 +156,7 @@ func (b *bench) serve(change ...func(*pipeline.Config)) *service {
 	cfg := pipeline.Config{
 		DB: db, Consume: consume, Publish: publish, Topology: b.topology, Policy: policy,
 		Migrated:     func(ctx context.Context) error { return migrated(ctx, db) },
-		Committed:    func([]queries.OutboxRow) { s.relay.Wake() },
+		Committed:    s.relay.Offer,
 		Metrics:      metrics,
 		Logger:       b.logger,
 		RouterLogger: watermill.NopLogger{},

@@ -115,6 +115,8 @@ func (c *RelayConfig) validate() error {
 //	      ▲                                                     │
 //	      └────────── woken by commits, else by the clock ◀─────┘
 //
+// Rows that its own process commits are offered to it, and then not read back.
+//
 // A row is deleted only once its events are confirmed, and those that are leave it
 // before, so an event can go out twice (the service dies in between, a confirm gets
 // lost), always with the same id, and can never be missing. One relay works at a time: it holds a lock in the very
@@ -128,6 +130,7 @@ func (c *RelayConfig) validate() error {
 type Relay struct {
 	cfg     RelayConfig
 	wake    chan struct{}
+	offer   offer
 	leading atomic.Bool
 	state   atomic.Pointer[relayState]
 
@@ -154,6 +157,16 @@ func (r *Relay) Wake() {
 	case r.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Offer is Wake by who has just committed these rows, all that its transaction has
+// written, and need not be asked for them. What the relay cannot use it reads. It never
+// blocks, and may be called by one goroutine. The rows are the relay's then.
+func (r *Relay) Offer(rows []queries.OutboxRow) {
+	if r.Leading() {
+		r.offer.put(rows, r.cfg.Batch)
+	}
+	r.Wake()
 }
 
 // Leading tells whether this relay is the one that works.
@@ -211,6 +224,7 @@ func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool
 		pauses: NewPauses(100*time.Millisecond, 5*time.Second),
 	}
 	defer l.abandon()
+	defer r.offer.clear()
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.
 		waiting := r.waiting()

@@ -192,9 +192,9 @@ func (a *App) addPipeline(policy handlers.Decider) error {
 
 // committed tells the relay of a commit: our own directly, another process's by a
 // notification, because then it would find out by the clock only.
-func (a *App) committed([]queries.OutboxRow) {
+func (a *App) committed(rows []queries.OutboxRow) {
 	if a.relay != nil && a.relay.Leading() {
-		a.relay.Wake()
+		a.relay.Offer(rows)
 		return
 	}
 	select {

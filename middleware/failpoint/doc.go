@@ -21,8 +21,8 @@ const (
 	AfterBegin   Point = "after_begin"   // the batch's transaction is open
 	AfterDecode  Point = "after_decode"  // the batch is decoded and judged
 	AfterLock    Point = "after_lock"    // its chats are locked
-	AfterInsert  Point = "after_insert"  // its messages are inserted
-	BeforeCommit Point = "before_commit" // its events are too
+	AfterInsert  Point = "after_insert"  // its messages have their positions
+	BeforeCommit Point = "before_commit" // its events are made, and leave with COMMIT
 	AfterCommit  Point = "after_commit"  // it is durable, and nobody knows
 	BeforeAck    Point = "before_ack"    // it has its verdicts
 	AfterAck     Point = "after_ack"     // the acknowledgement is written

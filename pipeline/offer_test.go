@@ -1,0 +1,116 @@
+package pipeline_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"chat-messaging/pipeline"
+	"chat-messaging/queries"
+)
+
+// unhurried relays read when they are told to, and when they delete.
+func unhurried(c *pipeline.RelayConfig) { c.Poll, c.Sweep = time.Hour, time.Hour }
+
+// offered commits an event to user 1 and returns its row as who has written it would
+// tell it, but that the name is another: it shows which of the two went out.
+func (b *bench) offered(chat int64) queries.OutboxRow {
+	b.t.Helper()
+	id, err := uuid.Parse(b.put(chat, 1, 1)[0])
+	require.NoError(b.t, err)
+	var row struct {
+		ID        int64
+		CreatedAt time.Time `db:"created_at"`
+	}
+	require.NoError(b.t, b.db.GetContext(context.Background(), &row, `SELECT id, created_at FROM outbox ORDER BY id DESC LIMIT 1`))
+	return queries.OutboxRow{ID: row.ID, CreatedAt: row.CreatedAt, Events: []queries.OutboxEvent{
+		{ID: id, ChatID: chat, UserID: 1, Name: "offered", Payload: []byte("{}")},
+	}}
+}
+
+func TestARowThatIsOfferedIsNotReadBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	events := b.dispatcher()
+	r := b.relay(unhurried)
+	b.put(8, 1, 1)
+	r.Wake() // where the rows begin is found by reading
+	next(t, events, 1)
+	b.empty()
+	for range 3 {
+		row := b.offered(7)
+		r.Offer([]queries.OutboxRow{row})
+		e := next(t, events, 1)[0]
+		require.Equal(t, row.Events[0].ID.String(), e.MessageID)
+		require.Equal(t, "offered", e.Type)
+		b.empty()
+	}
+}
+
+// The row in between may be of the same chat.
+func TestAnOfferBehindAGapIsRead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	events := b.dispatcher()
+	r := b.relay(unhurried)
+	b.put(8, 1, 1)
+	r.Wake()
+	next(t, events, 1)
+	b.empty()
+
+	between := b.put(7, 1, 1)
+	row := b.offered(7)
+	r.Offer([]queries.OutboxRow{row})
+	got := next(t, events, 2)
+	require.Equal(t, append(between, row.Events[0].ID.String()), idsOf(got))
+	require.Equal(t, "message_delivered", got[1].Type)
+	b.empty()
+
+	row = b.offered(7)
+	r.Offer([]queries.OutboxRow{row})
+	require.Equal(t, "offered", next(t, events, 1)[0].Type, "behind the gap offers are as good as before")
+	b.empty()
+}
+
+func TestARelayThatDoesNotLeadTakesNoOffers(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	events := b.dispatcher()
+	leader := b.relay(unhurried)
+	until(t, "one relay leads", leader.Leading)
+	standby := b.relay(unhurried)
+	b.put(8, 1, 1)
+	leader.Wake()
+	next(t, events, 1)
+	b.empty()
+
+	row := b.offered(7)
+	standby.Offer([]queries.OutboxRow{row})
+	leader.stop()
+	e := next(t, events, 1)[0]
+	require.Equal(t, row.Events[0].ID.String(), e.MessageID)
+	require.Equal(t, "message_delivered", e.Type)
+	b.empty()
+}
+
+// A broker that is slow or away must not fill the memory.
+func TestOffersAreBounded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	events := b.dispatcher()
+	r, l := b.relayOverLink(events, unhurried, func(c *pipeline.RelayConfig) { c.Batch = 4 })
+	l.slow(500 * time.Millisecond)
+	var ids []string
+	for range 12 {
+		row := b.offered(7)
+		ids = append(ids, row.Events[0].ID.String())
+		r.Offer([]queries.OutboxRow{row})
+	}
+	all := next(t, events, 12)
+	require.Equal(t, ids, idsOf(all))
+	require.Equal(t, "message_delivered", all[len(all)-1].Type, "what was offered beyond the bound was kept")
+	b.empty()
+}
