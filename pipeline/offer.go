@@ -21,7 +21,7 @@ func (o *offer) put(rows []queries.OutboxRow, limit int) {
 	events := eventsOf(rows)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.events > 0 && o.events+events > limit {
+	if o.events+events > limit {
 		return
 	}
 	o.rows, o.events = append(o.rows, rows...), o.events+events

@@ -101,15 +101,15 @@ func TestOffersAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	events := b.dispatcher()
-	r, l := b.relayOverLink(events, unhurried, func(c *pipeline.RelayConfig) { c.Batch = 4 })
+	r, l := b.relayOverLink(events, unhurried, func(c *pipeline.RelayConfig) { c.Batch = 16 })
 	l.slow(500 * time.Millisecond)
 	var ids []string
-	for range 12 {
+	for range 40 {
 		row := b.offered(7)
 		ids = append(ids, row.Events[0].ID.String())
 		r.Offer([]queries.OutboxRow{row})
 	}
-	all := next(t, events, 12)
+	all := next(t, events, 40)
 	require.Equal(t, ids, idsOf(all))
 	require.Equal(t, "message_delivered", all[len(all)-1].Type, "what was offered beyond the bound was kept")
 	b.empty()

@@ -162,9 +162,12 @@ func (r *Relay) Wake() {
 // Offer is Wake by who has just committed these rows, all that its transaction has
 // written, and need not be asked for them. What the relay cannot use it reads. It never
 // blocks, and may be called by one goroutine. The rows are the relay's then.
+//
+// It is for the sake of a short way: where there are many events it is longer anyway,
+// and they wait in the outbox, not in memory.
 func (r *Relay) Offer(rows []queries.OutboxRow) {
 	if r.Leading() {
-		r.offer.put(rows, r.cfg.Batch)
+		r.offer.put(rows, max(r.cfg.Batch/4, 1))
 	}
 	r.Wake()
 }

@@ -181,6 +181,18 @@ func (k *messageArrays) keep(messages []*Message) {
 	k.deliveredAt, k.n = messages[0].DeliveredAt, len(messages)
 }
 
+// bytes is how much there is of them.
+func (k *messageArrays) bytes() int {
+	if k.n == 0 {
+		return 0
+	}
+	sum := 0
+	for i := range k.arrays {
+		sum += len(k.arrays[i].buf)
+	}
+	return sum
+}
+
 // take returns the arguments of insertMessagesStatement, and keeps nothing any more.
 func (k *messageArrays) take() []any {
 	args := make([]any, 0, len(k.arrays)+3)

@@ -67,11 +67,21 @@ func (q *InsertOutbox) Inserted(tx *Tx) []OutboxRow {
 	return rows
 }
 
+// alongBytes is up to which size messages go with their events. With more of them a
+// round trip is nothing beside what they cost, and the driver builds a statement as
+// one piece in memory.
+const alongBytes = 64 << 10
+
 // insertOutbox executes the statement of InsertOutbox, and with it stores the messages
 // that were kept.
 func (t *Tx) insertOutbox(ctx context.Context, args []any) (sql.Result, error) {
 	if t.done || t.over {
 		return nil, sql.ErrTxDone
+	}
+	if t.writer.messages.bytes() > alongBytes {
+		if err := t.insertKept(ctx); err != nil {
+			return nil, err
+		}
 	}
 	query := insertOutboxStatement
 	if kept := &t.writer.messages; kept.n > 0 {
