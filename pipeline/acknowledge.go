@@ -16,7 +16,7 @@ var errNackedMessage = errors.New("a message was nacked")
 // along. Nobody else waits for it: the outcome is committed by then. On a quorum
 // queue each one is an entry in the log of every replica, and the messages of a
 // batch settle one by one within far less than this.
-const ackDelay = time.Millisecond
+const ackDelay = 10 * time.Millisecond
 
 // acknowledger reports the settled messages of a window to the broker, in the
 // order of their arrival and as many as possible at once.

@@ -391,7 +391,7 @@ func (l *leader) heldErr() error {
 
 // markDelay is how long rows that are done may wait for something to be read, with
 // which they are deleted. If the service dies meanwhile their events go out again.
-const markDelay = 5 * time.Millisecond
+const markDelay = 20 * time.Millisecond
 
 // pauseAfter waits as long as is right after a round, and settles what is confirmed
 // meanwhile.
