@@ -9,7 +9,8 @@ import (
 )
 
 // Persist stores the open messages of the batch at the next positions of their
-// chats, in arrival order, and settles every one of them.
+// chats, in arrival order, and settles every one of them. Few messages are written
+// with their events only, so that errors about them may come when it has returned.
 //
 // A message whose idempotency key is stored already, or came earlier in the same
 // batch, is told apart by its content and by the broker's word: other content is
@@ -17,7 +18,7 @@ import (
 // otherwise a repeat by the client, which gets the stored event again.
 //
 // The insert is tried without looking for duplicates first, because there are
-// hardly ever any. If it meets one the error makes the whole batch begin anew,
+// hardly ever any. If it meets one the error, here or later, makes the whole batch begin anew,
 // and then, and for a while after, the look-up comes first.
 func Persist(ctx context.Context, b *Batch) error {
 	p := persisting{batch: b, known: map[queries.Key]*queries.Message{}, seen: map[int64]struct{}{}}

@@ -53,7 +53,8 @@ type OutboxConfig struct {
 	// Linger is how long a batch that is not full waits for more. Default 0: a
 	// batch is what arrived while the previous one was being committed.
 	Linger time.Duration
-	// Timeout bounds a transaction. Default 10 s.
+	// Timeout bounds the handler in a transaction; its end is bounded by the
+	// database's own limits. Default 10 s.
 	Timeout time.Duration
 }
 
@@ -105,7 +106,7 @@ func (c *OutboxConfig) validate() error {
 //	         ▲                                     └─ COMMIT
 //	         └───────── each gets its verdict ◀────────┘
 //
-// A transaction costs a disk flush and half a dozen round trips whatever its
+// A transaction costs a disk flush and two or more round trips whatever its
 // size, so this is where the throughput comes from. No batch waits for company:
 // it is made of what arrived while the previous one was committing.
 type Outbox struct {

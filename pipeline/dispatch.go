@@ -16,9 +16,9 @@ import (
 type leader struct {
 	*Relay
 	outbox *queries.Outbox
-	// last is the highest id that was read; the next read starts behind it.
+	// last is the id behind which the next read starts.
 	last int64
-	// seen is the highest id that there ever was.
+	// seen is the highest id that this leader has met.
 	seen int64
 	// doneAt is when the first row was done of those that are not deleted yet, and
 	// doneEvents how many events they had.
@@ -85,8 +85,8 @@ func (l *leader) round(ctx context.Context) (more bool, err error) {
 		if l.last == 0 { // nothing is left that could be held
 			clear(l.held)
 			l.setErr(nil)
-			l.last = l.seen
 		}
+		l.last = l.seen
 		l.progress, l.empty = true, len(l.flights) == 0
 		return false, nil
 	}
@@ -107,8 +107,10 @@ func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool,
 	limit := l.limit()
 	// What is published and not deleted would go out again if the service died, so it
 	// is as bounded as what is under way: a read would delete first.
-	if l.last > 0 && l.underWay()+l.undeleted()+limit <= l.cfg.Batch {
-		if rows, more = l.offer.take(l.last, limit); len(rows) > 0 {
+	// And what is behind is read, because of what was offered once it may have read,
+	// dispatched and deleted some.
+	if l.last > 0 && l.last == l.seen && l.underWay()+l.undeleted()+limit <= l.cfg.Batch {
+		if rows, more = l.offer.take(l.seen); len(rows) > 0 {
 			return rows, more, nil
 		}
 	}
@@ -414,8 +416,8 @@ func (l *leader) pauseAfter(ctx context.Context, more bool) error {
 			return nil
 		}
 		pause := l.cfg.Poll
-		if l.outbox.Pending() {
-			pause = min(pause, markDelay)
+		if l.undeleted() > 0 {
+			pause = min(pause, max(markDelay-time.Since(l.doneAt), time.Millisecond))
 		}
 		for _, h := range l.held {
 			if !h.released {

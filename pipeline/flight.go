@@ -108,7 +108,11 @@ func (l *leader) land() error {
 			return l.landed()
 		case <-ticker.C:
 			limited, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), touchInterval)
-			err := l.outbox.Touch(limited)
+			keep := l.outbox.Touch
+			if l.outbox.Pending() {
+				keep = l.outbox.Delete
+			}
+			err := keep(limited)
 			cancel()
 			if err != nil {
 				// Deleting will fail, and say so. What is on its way is on its way.

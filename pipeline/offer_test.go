@@ -75,6 +75,33 @@ func TestAnOfferBehindAGapIsRead(t *testing.T) {
 	b.empty()
 }
 
+// What was offered and read all the same is gone from the outbox, and may come right
+// behind a row that is found late.
+func TestAnOfferThatWasReadIsNotTaken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	events := b.dispatcher()
+	r := b.relay(func(c *pipeline.RelayConfig) { c.Poll = time.Hour })
+	b.put(8, 1, 1)
+	r.Wake()
+	next(t, events, 1)
+	b.empty()
+
+	tx, err := b.db.BeginTxx(context.Background(), nil)
+	require.NoError(t, err)
+	late := b.putIn(tx, 7, 1, 1)
+	row := b.offered(8)
+	r.Offer([]queries.OutboxRow{row})
+	require.Equal(t, []string{row.Events[0].ID.String()}, idsOf(next(t, events, 1)))
+	b.empty()
+	require.NoError(t, tx.Commit())
+	until(t, "the late event is found", func() bool { r.Wake(); return b.left() == 0 })
+	behind := b.put(9, 1, 1)
+	r.Wake()
+	require.Equal(t, append(late, behind...), idsOf(next(t, events, 2)))
+	b.empty()
+}
+
 func TestARelayThatDoesNotLeadTakesNoOffers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -166,9 +166,7 @@ func (r *Relay) Wake() {
 // It is for the sake of a short way: where there are many events it is longer anyway,
 // and they wait in the outbox, not in memory.
 func (r *Relay) Offer(rows []queries.OutboxRow) {
-	if r.Leading() {
-		r.offer.put(rows, max(r.cfg.Batch/4, 1))
-	}
+	r.offer.put(rows, max(r.cfg.Batch/4, 1))
 	r.Wake()
 }
 
@@ -220,14 +218,15 @@ func (r *Relay) Run(ctx context.Context) {
 // whether it got anywhere.
 func (r *Relay) lead(ctx context.Context, outbox *queries.Outbox) (progress bool, err error) {
 	r.cfg.Logger.Info("this relay dispatches the outbox")
-	r.leading.Store(true)
-	defer r.leading.Store(false)
 	l := &leader{
 		Relay: r, outbox: outbox, held: map[int64]*hold{},
 		pauses: NewPauses(100*time.Millisecond, 5*time.Second),
 	}
 	defer l.abandon()
-	defer r.offer.clear()
+	r.offer.begin()
+	defer r.offer.end()
+	r.leading.Store(true)
+	defer r.leading.Store(false)
 	for ctx.Err() == nil {
 		// Only who asked before the reading began may rely on it.
 		waiting := r.waiting()

@@ -92,12 +92,12 @@ func Open(c Config) (*DB, error) {
 		answer = 0 // somebody else's decision, and perhaps there is none
 	}
 	driver.Dialer(newDialer(answer))
-	connector := &connector{Connector: driver}
-	db := sql.OpenDB(connector)
+	dials := &connector{Connector: driver}
+	db := sql.OpenDB(dials)
 	db.SetMaxOpenConns(c.MaxConns)
 	db.SetMaxIdleConns(c.MaxConns)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &DB{DB: sqlx.NewDb(db, "postgres"), url: c.URL, connector: connector}, nil
+	return &DB{DB: sqlx.NewDb(db, "postgres"), url: c.URL, connector: dials}, nil
 }
 
 // database/sql begins every transaction READ WRITE. A probe has to fail where

@@ -2,6 +2,7 @@ package queries
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -111,20 +112,32 @@ SELECT unnest($1::int8[]), unnest($2::int8[]), unnest($3::int8[]), unnest($4::in
 // idempotencyConstraint is the key that InsertMessages meets a duplicate by.
 const idempotencyConstraint = "messages_idempotency_key"
 
+// alongBytes is up to which size messages go with their events. With more of them a
+// round trip is nothing beside what they cost, and the driver builds a statement as
+// one piece in memory.
+const alongBytes = 64 << 10
+
 // InsertMessages stores new messages, which all have the DeliveredAt of the
-// first. They are kept for the next statement: the one that puts their events into the
-// outbox takes them along, which spares a round trip, and any other goes behind them.
-// So an error of theirs is that statement's, or the commit's. If one of
-// their keys is stored already it is one that Classify calls a conflict; the
+// first. Few of them are kept for the next statement: the one that puts their events
+// into the outbox takes them along, which spares a round trip, and any other goes
+// behind them. So an error of theirs may be that statement's, or the commit's. If one
+// of their keys is stored already it is one that Classify calls a conflict; the
 // transaction is to be rolled back and done again, and ExpectDuplicates will say so.
 func (t *Tx) InsertMessages(ctx context.Context, messages []*Message) error {
+	if t.done || t.over {
+		return sql.ErrTxDone
+	}
 	if len(messages) == 0 {
 		return nil
 	}
 	if err := t.insertKept(ctx); err != nil {
 		return err
 	}
-	t.writer.messages.keep(messages)
+	kept := &t.writer.messages
+	kept.keep(messages)
+	if kept.bytes() > alongBytes {
+		return t.insertKept(ctx)
+	}
 	return nil
 }
 
@@ -183,9 +196,6 @@ func (k *messageArrays) keep(messages []*Message) {
 
 // bytes is how much there is of them.
 func (k *messageArrays) bytes() int {
-	if k.n == 0 {
-		return 0
-	}
 	sum := 0
 	for i := range k.arrays {
 		sum += len(k.arrays[i].buf)

@@ -50,6 +50,7 @@ func (q *InsertOutbox) Build(events []OutboxEvent) (string, []any, error) {
 // has not told of just these rows.
 func (q *InsertOutbox) Inserted(tx *Tx) []OutboxRow {
 	rows, events := tx.inserted, q.events
+	tx.inserted, q.events = nil, nil
 	if len(rows) != len(q.sizes) {
 		return nil
 	}
@@ -63,25 +64,14 @@ func (q *InsertOutbox) Inserted(tx *Tx) []OutboxRow {
 			e.Payload = oneLine(e.Payload)
 		}
 	}
-	tx.inserted, q.events = nil, nil
 	return rows
 }
-
-// alongBytes is up to which size messages go with their events. With more of them a
-// round trip is nothing beside what they cost, and the driver builds a statement as
-// one piece in memory.
-const alongBytes = 64 << 10
 
 // insertOutbox executes the statement of InsertOutbox, and with it stores the messages
 // that were kept.
 func (t *Tx) insertOutbox(ctx context.Context, args []any) (sql.Result, error) {
 	if t.done || t.over {
 		return nil, sql.ErrTxDone
-	}
-	if t.writer.messages.bytes() > alongBytes {
-		if err := t.insertKept(ctx); err != nil {
-			return nil, err
-		}
 	}
 	query := insertOutboxStatement
 	if kept := &t.writer.messages; kept.n > 0 {
@@ -91,8 +81,8 @@ func (t *Tx) insertOutbox(ctx context.Context, args []any) (sql.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.last {
-		t.over = t.session.wire.commitAlong()
+	if t.last && t.session.wire.commitAlong() {
+		t.over = true
 		defer t.session.wire.commitAlone()
 		// The driver cancels what runs when the context ends, which may be the
 		// COMMIT by then, see session.begin.

@@ -50,6 +50,7 @@ type wire struct {
 	kept   bool   // a BEGIN waits
 	told   []byte // what the driver has not read yet of an answer that is not the server's
 	begun  bool   // the server's answer to a BEGIN that was kept is still to come
+	lost   bool   // that BEGIN has failed, and the driver does not know
 	passed int    // bytes of a message in front of that one, which are the driver's
 	ended  bool   // COMMIT is sent, and the driver's own is still to come
 	piece  []byte // see pieceBytes
@@ -70,6 +71,7 @@ const (
 	kindParse           = 'P'
 	kindBind            = 'B'
 	kindExecute         = 'E'
+	kindTerminate       = 'X'
 	kindParseComplete   = '1'
 	kindBindComplete    = '2'
 	kindCommandComplete = 'C'
@@ -80,13 +82,13 @@ const (
 
 // What the driver sends, and is told where nothing is sent.
 var (
-	sslRequest     = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
-	driverBegin    = protocolMessage(kindQuery, "BEGIN\x00")
-	driverCommit   = protocolMessage(kindQuery, "COMMIT\x00")
-	driverRollback = protocolMessage(kindQuery, "ROLLBACK\x00")
-	begun          = slices.Concat(protocolMessage(kindCommandComplete, "BEGIN\x00"), protocolMessage(kindReadyForQuery, "T"))
-	committed      = slices.Concat(protocolMessage(kindCommandComplete, "COMMIT\x00"), protocolMessage(kindReadyForQuery, "I"))
-	rolledBack     = slices.Concat(protocolMessage(kindCommandComplete, "ROLLBACK\x00"), protocolMessage(kindReadyForQuery, "I"))
+	sslRequest       = []byte{0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f}
+	driverBegin      = protocolMessage(kindQuery, "BEGIN\x00")
+	driverCommit     = protocolMessage(kindQuery, "COMMIT\x00")
+	driverRollback   = protocolMessage(kindQuery, "ROLLBACK\x00")
+	begunAnswer      = slices.Concat(protocolMessage(kindCommandComplete, "BEGIN\x00"), protocolMessage(kindReadyForQuery, "T"))
+	committedAnswer  = slices.Concat(protocolMessage(kindCommandComplete, "COMMIT\x00"), protocolMessage(kindReadyForQuery, "I"))
+	rolledBackAnswer = slices.Concat(protocolMessage(kindCommandComplete, "ROLLBACK\x00"), protocolMessage(kindReadyForQuery, "I"))
 )
 
 // keptBegin is BEGIN as the first part of what a single Sync ends: the statement and
@@ -122,30 +124,34 @@ func (w *wire) commitAlong() bool {
 // commitAlone takes commitAlong back where nothing was sent since.
 func (w *wire) commitAlone() { w.along = false }
 
-var errSimpleFirst = errors.New("the first statement of a transaction is not a prepared one")
+var (
+	errSimpleFirst = errors.New("the first statement of a transaction is not a prepared one")
+	errOutside     = errors.New("a statement outside of its transaction, which has failed to begin or is at its end")
+)
 
-// Write implements net.Conn. The driver writes whole messages, each time those that
-// it then waits for.
+// Write implements net.Conn. The driver writes whole messages.
 func (w *wire) Write(p []byte) (int, error) {
 	switch {
 	case w.phase == opening:
 		w.open(p)
 	case w.keep && bytes.Equal(p, driverBegin):
-		w.keep, w.kept, w.told = false, true, begun
+		w.keep, w.kept, w.told = false, true, begunAnswer
 		return len(p), nil
 	case w.kept && bytes.Equal(p, driverCommit):
-		w.kept, w.told = false, committed
+		w.kept, w.told = false, committedAnswer
 		return len(p), nil
 	case w.kept && bytes.Equal(p, driverRollback):
-		w.kept, w.told = false, rolledBack
+		w.kept, w.told = false, rolledBackAnswer
 		return len(p), nil
 	case w.ended && (bytes.Equal(p, driverCommit) || bytes.Equal(p, driverRollback)):
 		w.ended = false
 		return len(p), w.await()
+	case (w.ended || w.lost) && p[0] != kindTerminate:
+		return 1, errOutside // not 0, behind which the driver would try again
 	case w.kept && p[0] == kindQuery:
 		// If BEGIN failed the server would pass over this for want of a Sync, and we
 		// wait for its answer.
-		return 0, errSimpleFirst
+		return 1, errSimpleFirst
 	}
 	if !w.kept && !w.along {
 		return w.Conn.Write(p) //nolint:wrapcheck // the driver looks into it
@@ -233,8 +239,11 @@ func (w *wire) readBegun() error {
 		if _, err := w.in.Discard(size); err != nil {
 			return err //nolint:wrapcheck // the driver looks into it
 		}
+		if w.in.Buffered() == 0 {
+			return w.await() // this was an answer, but not yet the statement's
+		}
 	case kindErrorResponse:
-		w.begun = false
+		w.begun, w.lost = false, true
 	default:
 		w.passed = size
 	}

@@ -201,6 +201,9 @@ type Tx struct {
 // Commit makes the batch's work durable. After an error the outcome is not
 // known: do the batch again, the idempotency keys sort it out.
 func (t *Tx) Commit() error {
+	if t.done {
+		return sql.ErrTxDone
+	}
 	if err := t.insertKept(context.Background()); err != nil {
 		return err
 	}

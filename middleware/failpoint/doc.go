@@ -18,11 +18,11 @@ type Point string
 // The places, in the order in which a message passes them.
 const (
 	AfterDeliver Point = "after_deliver" // a delivery has come, nothing is done yet
-	AfterBegin   Point = "after_begin"   // the batch's transaction is open
+	AfterBegin   Point = "after_begin"   // the batch has a transaction, which opens with its first statement
 	AfterDecode  Point = "after_decode"  // the batch is decoded and judged
 	AfterLock    Point = "after_lock"    // its chats are locked
 	AfterInsert  Point = "after_insert"  // its messages have their positions
-	BeforeCommit Point = "before_commit" // its events are made, and leave with COMMIT
+	BeforeCommit Point = "before_commit" // its events are made
 	AfterCommit  Point = "after_commit"  // it is durable, and nobody knows
 	BeforeAck    Point = "before_ack"    // it has its verdicts
 	AfterAck     Point = "after_ack"     // the acknowledgement is written
