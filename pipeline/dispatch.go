@@ -107,8 +107,7 @@ func (l *leader) read(ctx context.Context) (rows []queries.OutboxRow, more bool,
 	limit := l.limit()
 	// What is published and not deleted would go out again if the service died, so it
 	// is as bounded as what is under way: a read would delete first.
-	// And what is behind is read, because of what was offered once it may have read,
-	// dispatched and deleted some.
+	// Rows below the highest are read too: those that were offered may be gone by now.
 	if l.last > 0 && l.last == l.seen && l.underWay()+l.undeleted()+limit <= l.cfg.Batch {
 		if rows, more = l.offer.take(l.seen); len(rows) > 0 {
 			return rows, more, nil
