@@ -18,8 +18,8 @@ import (
 // otherwise a repeat by the client, which gets the stored event again.
 //
 // The insert is tried without looking for duplicates first, because there are
-// hardly ever any. If it meets one the error, here or later, makes the whole batch begin anew,
-// and then, and for a while after, the look-up comes first.
+// hardly ever any. If it meets one the error, here or later, makes the whole batch
+// begin anew, and then, and for a while after, the look-up comes first.
 func Persist(ctx context.Context, b *Batch) error {
 	p := persisting{batch: b, known: map[queries.Key]*queries.Message{}, seen: map[int64]struct{}{}}
 	if err := p.find(ctx); err != nil {

@@ -155,6 +155,14 @@ func (l *leader) deleteLate(ctx context.Context) error {
 	if l.undeleted() == 0 || time.Since(l.doneAt) < markDelay {
 		return nil
 	}
+	return l.delete(ctx)
+}
+
+// delete deletes what is done, if there is anything.
+func (l *leader) delete(ctx context.Context) error {
+	if !l.outbox.Pending() {
+		return nil
+	}
 	finish, end := outlive(ctx)
 	defer end()
 	if err := l.outbox.Delete(finish); err != nil {
@@ -191,11 +199,7 @@ func (l *leader) release(now time.Time) bool {
 // sendable leaves out the chats that are held, and of those that are released all
 // but the first event.
 func (l *leader) sendable(rows []queries.OutboxRow) []departure {
-	events := 0
-	for i := range rows {
-		events += len(rows[i].Events)
-	}
-	out := make([]departure, 0, events)
+	out := make([]departure, 0, eventsOf(rows))
 	first := map[int64]bool{}
 	for i := range rows {
 		for at := range rows[i].Events {

@@ -156,16 +156,7 @@ func (l *leader) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	if !l.outbox.Pending() {
-		return nil
-	}
-	finish, end := outlive(ctx)
-	defer end()
-	if err := l.outbox.Delete(finish); err != nil {
-		return err
-	}
-	failpoint.Hit(failpoint.RelayAfterMark)
-	return nil
+	return l.delete(ctx)
 }
 
 // abandon waits for what is on its way without settling it: the session is lost,

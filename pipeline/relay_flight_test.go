@@ -15,11 +15,18 @@ import (
 func (b *bench) relayOverLink(events <-chan event, change ...func(*pipeline.RelayConfig)) (*relayed, *link) {
 	b.t.Helper()
 	l := newLink(b.t, b.broker)
+	return b.relayBegun(l.url, events, append(change, func(c *pipeline.RelayConfig) { c.Sweep = time.Hour })...), l
+}
+
+// relayBegun runs a relay and returns when it has found where the rows begin, by an
+// event that it has dispatched.
+func (b *bench) relayBegun(broker string, events <-chan event, change ...func(*pipeline.RelayConfig)) *relayed {
+	b.t.Helper()
 	b.put(8, 2, 1)
-	r := b.relayAt(l.url, append(change, func(c *pipeline.RelayConfig) { c.Sweep = time.Hour })...)
+	r := b.relayAt(broker, change...)
 	next(b.t, events, 1)
 	b.empty()
-	return r, l
+	return r
 }
 
 // putAtOnce commits n events together, so that the relay reads all of them or none.

@@ -169,7 +169,7 @@ func TestACommitWakesTheRelay(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	events := b.dispatcher()
-	r := b.relay(func(c *pipeline.RelayConfig) { c.Poll, c.Sweep = time.Hour, time.Hour })
+	r := b.relay(unhurried)
 	until(t, "it leads", r.Leading)
 	for range 3 {
 		ids := b.put(7, 1, 2)

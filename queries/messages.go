@@ -2,7 +2,6 @@ package queries
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -124,8 +123,8 @@ const alongBytes = 64 << 10
 // of their keys is stored already it is one that Classify calls a conflict; the
 // transaction is to be rolled back and done again, and ExpectDuplicates will say so.
 func (t *Tx) InsertMessages(ctx context.Context, messages []*Message) error {
-	if t.done || t.over {
-		return sql.ErrTxDone
+	if err := t.open(); err != nil {
+		return err
 	}
 	if len(messages) == 0 {
 		return nil

@@ -29,8 +29,8 @@ type InsertOutbox struct {
 	sizes  []int // of the rows
 }
 
-// Build returns the statement for events, of which there is at least one. An
-// error means that one of them cannot be written.
+// Build returns the statement for events, of which there is at least one, and takes
+// them over. An error means that one of them cannot be written.
 func (q *InsertOutbox) Build(events []OutboxEvent) (string, []any, error) {
 	q.rows.reset(len(events))
 	q.events, q.sizes = events, q.sizes[:0]
@@ -59,10 +59,6 @@ func (q *InsertOutbox) Inserted(tx *Tx) []OutboxRow {
 			return nil
 		}
 		rows[i].Events, events = events[:size:size], events[size:]
-		for j := range rows[i].Events {
-			e := &rows[i].Events[j]
-			e.Payload = oneLine(e.Payload)
-		}
 	}
 	return rows
 }
@@ -70,8 +66,8 @@ func (q *InsertOutbox) Inserted(tx *Tx) []OutboxRow {
 // insertOutbox executes the statement of InsertOutbox, and with it stores the messages
 // that were kept.
 func (t *Tx) insertOutbox(ctx context.Context, args []any) (sql.Result, error) {
-	if t.done || t.over {
-		return nil, sql.ErrTxDone
+	if err := t.open(); err != nil {
+		return nil, err
 	}
 	query := insertOutboxStatement
 	if kept := &t.writer.messages; kept.n > 0 {

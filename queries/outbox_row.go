@@ -73,7 +73,7 @@ func (a *outboxArrays) row(events []OutboxEvent, limit int) (n int, err error) {
 var errOutboxName = errors.New("a tab or a line break in the name of an event")
 
 // appendOutboxEvent writes the line of an event: id, chat, user, name and payload
-// behind tabs.
+// behind tabs. The event then has the payload that will be read.
 func appendOutboxEvent(b []byte, e *OutboxEvent) ([]byte, error) {
 	if strings.ContainsAny(e.Name, "\t\n") {
 		return b, fmt.Errorf("%w: %q", errOutboxName, e.Name)
@@ -86,7 +86,8 @@ func appendOutboxEvent(b []byte, e *OutboxEvent) ([]byte, error) {
 	b = append(b, '\t')
 	b = append(b, e.Name...)
 	b = append(b, '\t')
-	b = append(b, oneLine(e.Payload)...)
+	e.Payload = oneLine(e.Payload)
+	b = append(b, e.Payload...)
 	return append(b, '\n'), nil
 }
 

@@ -88,6 +88,13 @@ func stored(t *testing.T, db *queries.DB) (messages int) {
 	return messages
 }
 
+// backend is the process that serves the transaction's session.
+func backend(t *testing.T, tx *queries.Tx) (pid int) {
+	t.Helper()
+	require.NoError(t, tx.QueryRow("SELECT pg_backend_pid()").Scan(&pid))
+	return pid
+}
+
 // encrypted tells whether the connections are, as the server of the tests may want.
 func encrypted(t *testing.T, db *queries.DB) (is bool) {
 	t.Helper()
@@ -158,9 +165,7 @@ func TestATransactionWithoutStatementsSaysNothing(t *testing.T) {
 
 func TestMessagesGoBeforeWhatComesBehindThem(t *testing.T) {
 	t.Parallel()
-	db := queriestest.New(t)
-	chat := queriestest.Chat(t, db, 1, 2)
-	w := newWriter(t, db)
+	db, w, chat := newStore(t)
 	ctx := within(t)
 	tx := begin(t, w)
 	defer tx.Rollback()
@@ -197,17 +202,11 @@ func TestALastStatementThatFailsLeavesNothing(t *testing.T) {
 
 func failAtLast(t *testing.T, body string) {
 	t.Helper()
-	db := queriestest.New(t)
-	chat := queriestest.Chat(t, db, 1, 2)
-	w := newWriter(t, db)
+	db, w, chat := newStore(t)
 	ctx := within(t)
 	var insert queries.InsertOutbox
-	session := func(tx *queries.Tx) (pid int) {
-		require.NoError(t, tx.QueryRow("SELECT pg_backend_pid()").Scan(&pid))
-		return pid
-	}
 	tx := begin(t, w)
-	pid := session(tx)
+	pid := backend(t, tx)
 	require.NoError(t, tx.InsertMessages(ctx, []*queries.Message{message(chat, 1, "a", body)}))
 	require.NoError(t, putLast(ctx, tx, &insert, event("{}")))
 	require.NoError(t, tx.Commit())
@@ -229,7 +228,7 @@ func failAtLast(t *testing.T, body string) {
 	tx = begin(t, w)
 	defer tx.Rollback()
 	require.True(t, tx.ExpectDuplicates())
-	require.Equal(t, pid, session(tx), "the session is as good as before")
+	require.Equal(t, pid, backend(t, tx), "the session is as good as before")
 	c = &queries.Chat{ID: chat, Taken: 1}
 	_, err = tx.AdvanceChats(ctx, []*queries.Chat{c})
 	require.NoError(t, err)
@@ -261,13 +260,10 @@ func TestARollbackBehindTheLastStatementComesTooLate(t *testing.T) {
 // The driver has been told that the transaction had begun.
 func TestASessionThatEndsBeforeTheFirstStatementIsAnOutage(t *testing.T) {
 	t.Parallel()
-	db := queriestest.New(t)
-	chat := queriestest.Chat(t, db, 1, 2)
-	w := newWriter(t, db)
+	db, w, chat := newStore(t)
 	ctx := within(t)
 	tx := begin(t, w)
-	var pid int
-	require.NoError(t, tx.QueryRow("SELECT pg_backend_pid()").Scan(&pid))
+	pid := backend(t, tx)
 	require.NoError(t, tx.Commit())
 
 	tx = begin(t, w)

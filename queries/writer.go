@@ -232,6 +232,14 @@ func (t *Tx) Rollback() {
 	}
 }
 
+// open returns an error if a statement would run outside of the transaction.
+func (t *Tx) open() error {
+	if t.done || t.over {
+		return sql.ErrTxDone
+	}
+	return nil
+}
+
 // ExecContext runs a statement, prepared on first use, inside the transaction.
 // With Exec, Query and QueryRow it lets watermill-sql publish into it.
 func (t *Tx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
@@ -293,8 +301,8 @@ func (f failing) Driver() driver.Driver                        { return nil }
 
 // prepared returns the statement, behind the messages that were kept for another.
 func (t *Tx) prepared(ctx context.Context, query string) (*sqlx.Stmt, error) {
-	if t.done || t.over {
-		return nil, sql.ErrTxDone
+	if err := t.open(); err != nil {
+		return nil, err
 	}
 	if err := t.insertKept(ctx); err != nil {
 		return nil, err

@@ -27,6 +27,13 @@ func newWriter(t *testing.T, db *queries.DB) *queries.Writer {
 	return w
 }
 
+// newStore is a schema with a chat of users 1 and 2, and a writer on it.
+func newStore(t *testing.T) (db *queries.DB, w *queries.Writer, chat int64) {
+	t.Helper()
+	db = queriestest.New(t)
+	return db, newWriter(t, db), queriestest.Chat(t, db, 1, 2)
+}
+
 func begin(t *testing.T, w *queries.Writer) *queries.Tx {
 	t.Helper()
 	tx, err := w.Begin(within(t))
@@ -43,9 +50,7 @@ func message(chat, seq int64, id, body string) *queries.Message {
 
 func TestWhatIsInsertedIsFoundAgainToTheByte(t *testing.T) {
 	t.Parallel()
-	db := queriestest.New(t)
-	chat := queriestest.Chat(t, db, 1, 2)
-	w := newWriter(t, db)
+	_, w, chat := newStore(t)
 	ctx := within(t)
 	tx := begin(t, w)
 	stored := []*queries.Message{
@@ -73,9 +78,7 @@ func TestWhatIsInsertedIsFoundAgainToTheByte(t *testing.T) {
 
 func TestADuplicateAsksForTheBatchToBeDoneAgain(t *testing.T) {
 	t.Parallel()
-	db := queriestest.New(t)
-	chat := queriestest.Chat(t, db, 1, 2)
-	w := newWriter(t, db)
+	_, w, chat := newStore(t)
 	ctx := within(t)
 	tx := begin(t, w)
 	require.False(t, tx.ExpectDuplicates())
