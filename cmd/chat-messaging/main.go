@@ -40,6 +40,9 @@ var errNothingFound = errors.New("nothing found")
 const gcPercent = 200
 
 func main() {
+	if serves(os.Args[1:]) {
+		relaxTimers()
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -13,10 +14,12 @@ import (
 	"chat-messaging/migrations"
 )
 
+const verbServe = "serve"
+
 func newServe(load settings) *cobra.Command {
 	var migrate bool
 	cmd := &cobra.Command{
-		Use:   "serve",
+		Use:   verbServe,
 		Short: "Run the service until SIGTERM",
 		Long: `Consume messages, dispatch events and answer requests, as COMPONENTS says. The
 service starts whatever is away and waits for it: /healthz tells that it lives,
@@ -49,6 +52,7 @@ them, and leaves the rest to others; GOMAXPROCS says otherwise.`,
 				logger.Warn("a setting is not fit for production", "reason", warning)
 			}
 			logger.Info("configuration", "config", cfg)
+			logSchedule(logger)
 			app, err := newApp(cfg, logger)
 			if err != nil {
 				return err
@@ -67,6 +71,15 @@ them, and leaves the rest to others; GOMAXPROCS says otherwise.`,
 	}
 	cmd.Flags().BoolVar(&migrate, "migrate", false, "apply pending migrations first")
 	return cmd
+}
+
+// logSchedule tells what the process has made of the machine.
+func logSchedule(logger *slog.Logger) {
+	attributes := []any{"processors", runtime.GOMAXPROCS(0), "of", runtime.NumCPU()}
+	if slack, err := slackOfThread(); err == nil {
+		attributes = append(attributes, "timer_slack", slack)
+	}
+	logger.Info("schedule", attributes...)
 }
 
 func serve(ctx context.Context, app *App) error {

@@ -1,0 +1,20 @@
+package main
+
+import "time"
+
+// timerSlack is how much later than asked for the kernel may wake a thread of the
+// service. The Go runtime has one that looks whether the others get on, every 20 µs
+// while they do anything, and with the slack that is usual on Linux it is up some
+// 14,000 times a second: a tenth of the service's processor time while a queue is
+// emptied, and a quarter at a thousand messages a second. What it looks for, a system
+// call that takes long and a goroutine that does not let go, is found a millisecond
+// later instead, and no wait in this program is as short as that.
+const timerSlack = time.Millisecond
+
+// serves tells whether the arguments run the service, and not one of the verbs that
+// are over in a moment.
+func serves(args []string) bool {
+	root, _ := newRoot(nil)
+	cmd, _, err := root.Find(args)
+	return err == nil && cmd.Name() == verbServe
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+// relaxTimers does nothing: only Linux has a slack that can be chosen.
+func relaxTimers() {}
+
+func slackOfThread() (time.Duration, error) { return 0, errors.ErrUnsupported }
