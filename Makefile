@@ -53,7 +53,7 @@ mutants: ## Show that the audit of the crash tests notices six mistakes, by name
 	go run ./cmd/soak mutants
 
 # Flags of cmd/bench in BENCH: make bench BENCH='-only drain,chats -check'
-bench: ## Measure rates, latency and memory beside a bare relay and the stock pipeline, on private servers; some 25 minutes
+bench: ## Measure rates, latency and memory beside a bare relay and the stock pipeline, on private servers; 17 to 25 minutes
 	@mkdir -p bin
 	go run ./cmd/bench -json bin/bench.json -svg bin/bench.svg $(BENCH)
 

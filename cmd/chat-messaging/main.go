@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -39,10 +40,17 @@ var errNothingFound = errors.New("nothing found")
 // collections are saved for a few megabytes. GOGC in the environment wins.
 const gcPercent = 200
 
+// The runtime begins main on the first thread of the process, which relaxTimers needs,
+// if an init has asked for it.
+func init() { runtime.LockOSThread() } //nolint:gochecknoinits // see above
+
 func main() {
 	if serves(os.Args[1:]) {
-		relaxTimers()
+		if err := relaxTimers(); err != nil {
+			tell(os.Stderr, fmt.Sprintf("%s: going on without: %v\n", program, err))
+		}
 	}
+	runtime.UnlockOSThread()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}

@@ -29,9 +29,12 @@ SIGTERM or Ctrl-C stops the intake, finishes what is in hand within
 SHUTDOWN_GRACE and exits 0; a second one exits 1 at once.
 
 A pipeline or a relay uses half of the processors, which is faster than all of
-them, and leaves the rest to others; GOMAXPROCS says otherwise. On Linux timers
-may be a millisecond late, unless the process was started with a timer slack of
-its own: that saves a quarter of the processor time at low rates.`,
+them, and leaves the rest to others; GOMAXPROCS says otherwise.
+
+On Linux timers may be a millisecond late, which saves up to a quarter of the
+processor time. The process sets that and begins itself anew, unless it was
+started with another timer slack than the usual 50µs, or with
+CHAT_MESSAGING_KEEP_TIMERS=1.`,
 		Example: `  chat-messaging serve
   chat-messaging serve --migrate
   COMPONENTS=pipeline,relay PREFETCH=5000 chat-messaging serve`,

@@ -8,11 +8,15 @@ import "time"
 // 14,000 times a second: a tenth of the service's processor time while a queue is
 // emptied, and a quarter at a thousand messages a second. What it looks for, a system
 // call that takes long and a goroutine that does not let go, is found a millisecond
-// later instead, and no wait in this program is as short as that.
+// later instead. Hardly any wait in this program is as short as that, and none has to
+// end on time.
 const timerSlack = time.Millisecond
 
-// serves tells whether the arguments run the service, and not one of the verbs that
-// are over in a moment.
+// keepTimers, in the environment, leaves the timers as they are.
+const keepTimers = "CHAT_MESSAGING_KEEP_TIMERS"
+
+// serves tells whether the arguments run the service, and not one of the other verbs,
+// most of which are over in a moment.
 func serves(args []string) bool {
 	root, _ := newRoot(nil)
 	cmd, _, err := root.Find(args)

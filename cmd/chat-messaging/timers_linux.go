@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -14,34 +13,39 @@ import (
 // systemd's TimerSlackNSec does.
 const usualSlack = 50 * time.Microsecond
 
-// relaxed is set for the program that relaxTimers begins anew: it must not do so again
-// where the kernel forgets the slack meanwhile.
-const relaxed = "CHAT_MESSAGING_TIMERS_RELAXED"
-
 // relaxTimers begins the program anew with timerSlack, because a thread's slack is that
 // of the thread that has made it, and when a Go program begins the runtime's threads are
 // there. It is called before anything else, and returns if the program has begun anew or
-// if that is not possible; then timers stay as they are.
-func relaxTimers() {
-	if _, again := os.LookupEnv(relaxed); again {
-		_ = os.Unsetenv(relaxed)
-		return
+// need not. With an error too the program can go on, as it is.
+//
+// The caller holds the thread, and has since main began. What it sets is about the
+// thread, the one that begins anew is the one that stays, and only the first one of the
+// process still has the signal that it asked for at its parent's end.
+func relaxTimers() error {
+	if _, keep := os.LookupEnv(keepTimers); keep || unix.Gettid() != os.Getpid() {
+		return nil
 	}
-	// Both calls are about the thread, and the one that begins anew is the one that stays.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	if slack, err := slackOfThread(); err != nil || slack != usualSlack {
-		return
+		return nil //nolint:nilerr // there is none, or somebody has chosen
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return
+		return fmt.Errorf("relaxing timers: %w", err)
 	}
-	if unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0) != nil {
-		return
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("relaxing timers: %w", err)
 	}
-	_ = syscall.Exec(program, os.Args, append(os.Environ(), relaxed+"=1")) //nolint:gosec // it is this program
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack), 0, 0, 0); err != nil {
+		return fmt.Errorf("relaxing timers: %w", err)
+	}
+	// Kept from now on: this must not go on for ever where the kernel forgets the slack.
+	environ := append(os.Environ(), keepTimers+"=1")
+	err = syscall.Exec(program, os.Args, environ) //nolint:gosec // it is this program
+	// Exec has lowered the limit to what it was before the Go runtime raised it.
+	_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(usualSlack), 0, 0, 0)
+	return fmt.Errorf("relaxing timers: beginning anew: %w", err)
 }
 
 // slackOfThread is the slack of the calling thread. All of a process have the same,

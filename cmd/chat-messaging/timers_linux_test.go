@@ -28,7 +28,7 @@ func TestServeRelaxesTheTimersOfThisProcess(t *testing.T) {
 		{"unless somebody else has", usualSlack, nil, []string{"serve", "--migrate"}, timerSlack},
 		{"also behind a flag", usualSlack, nil, []string{"--env-file", os.DevNull, "serve", "--migrate"}, timerSlack},
 		{"as the operator has", 70 * time.Microsecond, nil, []string{"serve", "--migrate"}, 70 * time.Microsecond},
-		{"once", usualSlack, []string{relaxed + "=1"}, []string{"serve", "--migrate"}, usualSlack},
+		{"unless it is told not to", usualSlack, []string{keepTimers + "=1"}, []string{"serve", "--migrate"}, usualSlack},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,6 +8,6 @@ import (
 )
 
 // relaxTimers does nothing: only Linux has a slack that can be chosen.
-func relaxTimers() {}
+func relaxTimers() error { return nil }
 
 func slackOfThread() (time.Duration, error) { return 0, errors.ErrUnsupported }
