@@ -1,6 +1,10 @@
 package handlers
 
-import "sync"
+import (
+	"sync"
+
+	"chat-messaging/queries/recent"
+)
 
 // maxDecisions bounds a generation of decisions, which takes about a megabyte.
 const maxDecisions = 32768
@@ -22,31 +26,23 @@ type answer struct {
 // over, and evaluating the policies costs more than reading the message did. It is
 // safe for concurrent use.
 type decisions struct {
-	mu sync.RWMutex
-	// Two generations bound it: when the young one is full it becomes the old one,
-	// and what was in that is forgotten.
-	young, old map[question]answer
+	mu      sync.RWMutex
+	answers recent.Map[question, answer]
 }
 
 func newDecisions() *decisions {
-	return &decisions{young: map[question]answer{}}
+	return &decisions{answers: recent.Map[question, answer]{Bound: maxDecisions}}
 }
 
 func (d *decisions) find(q question) (answer, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	a, ok := d.young[q]
-	if !ok {
-		a, ok = d.old[q]
-	}
+	a, _, ok := d.answers.Find(q)
 	return a, ok
 }
 
 func (d *decisions) keep(q question, a answer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.young) >= maxDecisions {
-		d.young, d.old = map[question]answer{}, d.young
-	}
-	d.young[q] = a
+	d.answers.Keep(q, a)
 }

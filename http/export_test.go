@@ -72,7 +72,7 @@ func (r Rates) Allow(user int64, now time.Time) bool { return r.rates.allow(user
 func (r Rates) Known() int {
 	r.rates.mu.Lock()
 	defer r.rates.mu.Unlock()
-	return len(r.rates.young) + len(r.rates.old)
+	return r.rates.limiters.Len()
 }
 
 // ConsoleRoutes is the table of the console's pages.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"chat-messaging/queries/recent"
 )
 
 const (
@@ -21,22 +23,21 @@ const (
 // failures slows down who guesses secrets, address by address, so that one
 // attacker does not keep the operators out. It is safe for concurrent use.
 type failures struct {
-	now func() time.Time
-	mu  sync.Mutex
-	// Two generations bound the memory, as in tokenCache.
-	young, old map[string]*rate.Limiter
+	now      func() time.Time
+	mu       sync.Mutex
+	limiters recent.Map[string, *rate.Limiter]
 }
 
 func newFailures(now func() time.Time) *failures {
-	return &failures{now: now, young: map[string]*rate.Limiter{}}
+	return &failures{now: now, limiters: recent.Map[string, *rate.Limiter]{Bound: maxFailing}}
 }
 
 // wait is how long the address must wait before it may try again; 0: not at all.
 func (f *failures) wait(address string) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	limiter := f.find(address)
-	if limiter == nil {
+	limiter, _, ok := f.limiters.Find(address)
+	if !ok {
 		return 0
 	}
 	missing := 1 - limiter.TokensAt(f.now())
@@ -47,22 +48,12 @@ func (f *failures) wait(address string) time.Duration {
 func (f *failures) add(address string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	limiter := f.find(address)
-	if limiter == nil {
+	limiter, _, ok := f.limiters.Find(address)
+	if !ok {
 		limiter = rate.NewLimiter(rate.Every(failureEvery), failureBurst)
 	}
 	limiter.AllowN(f.now(), 1)
-	if len(f.young) >= maxFailing {
-		f.young, f.old = map[string]*rate.Limiter{}, f.young
-	}
-	f.young[address] = limiter
-}
-
-func (f *failures) find(address string) *rate.Limiter {
-	if limiter := f.young[address]; limiter != nil {
-		return limiter
-	}
-	return f.old[address]
+	f.limiters.Keep(address, limiter)
 }
 
 // addressOf is where the connection comes from. What headers say of it could be

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"chat-messaging/queries/recent"
 )
 
 // maxRates bounds a generation of users whose rate is known.
@@ -17,10 +19,9 @@ type rates struct {
 	burst int
 
 	mu sync.RWMutex
-	// Two generations bound it, as in tokenCache: when the young one is full it
-	// becomes the old one, and who did not ask meanwhile is forgotten. Being
-	// forgotten is being full again, which after a burst's pause one is anyway.
-	young, old map[int64]*rate.Limiter
+	// Who does not ask for long is forgotten. Being forgotten is being full again,
+	// which after a burst's pause one is anyway.
+	limiters recent.Map[int64, *rate.Limiter]
 }
 
 // newRates allows so many requests a second, and twice that at once after a
@@ -29,7 +30,10 @@ func newRates(perSecond int) *rates {
 	if perSecond <= 0 {
 		return nil
 	}
-	return &rates{limit: rate.Limit(perSecond), burst: 2 * perSecond, young: map[int64]*rate.Limiter{}}
+	return &rates{
+		limit: rate.Limit(perSecond), burst: 2 * perSecond,
+		limiters: recent.Map[int64, *rate.Limiter]{Bound: maxRates},
+	}
 }
 
 // allow takes one request of the user's share, if there is one left.
@@ -38,28 +42,22 @@ func (r *rates) allow(user int64, now time.Time) bool {
 		return true
 	}
 	r.mu.RLock()
-	limiter := r.young[user]
+	limiter, stale, ok := r.limiters.Find(user)
 	r.mu.RUnlock()
-	if limiter == nil {
+	if !ok || stale {
 		limiter = r.enter(user)
 	}
 	return limiter.AllowN(now, 1)
 }
 
-// enter puts the user into the young generation, with what is left of the share.
+// enter keeps the user from being forgotten, with what is left of the share.
 func (r *rates) enter(user int64) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if limiter := r.young[user]; limiter != nil {
-		return limiter // somebody was faster
-	}
-	if len(r.young) >= maxRates {
-		r.young, r.old = map[int64]*rate.Limiter{}, r.young
-	}
-	limiter := r.old[user]
-	if limiter == nil {
+	limiter, _, ok := r.limiters.Find(user) // somebody may have been faster
+	if !ok {
 		limiter = rate.NewLimiter(r.limit, r.burst)
 	}
-	r.young[user] = limiter
+	r.limiters.Keep(user, limiter)
 	return limiter
 }

@@ -3,6 +3,8 @@ package http
 import (
 	"sync"
 	"time"
+
+	"chat-messaging/queries/recent"
 )
 
 const (
@@ -17,10 +19,8 @@ const (
 // the rest of the request. Only who has good tokens can fill it. It is safe for
 // concurrent use.
 type tokenCache struct {
-	mu sync.RWMutex
-	// Two generations bound it: when the young one is full it becomes the old
-	// one, and what was in that is forgotten.
-	young, old map[string]cachedToken
+	mu     sync.RWMutex
+	tokens recent.Map[string, cachedToken]
 }
 
 type cachedToken struct {
@@ -29,17 +29,14 @@ type cachedToken struct {
 }
 
 func newTokenCache() *tokenCache {
-	return &tokenCache{young: map[string]cachedToken{}}
+	return &tokenCache{tokens: recent.Map[string, cachedToken]{Bound: maxCachedTokens}}
 }
 
 // find returns whose token it is, if it is still good.
 func (c *tokenCache) find(token string, now time.Time) (holder, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	entry, ok := c.young[token]
-	if !ok {
-		entry, ok = c.old[token]
-	}
+	entry, _, ok := c.tokens.Find(token)
 	return entry.holder, ok && now.Before(entry.until)
 }
 
@@ -54,8 +51,5 @@ func (c *tokenCache) keep(token string, h holder, now, expires time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.young) >= maxCachedTokens {
-		c.young, c.old = map[string]cachedToken{}, c.young
-	}
-	c.young[token] = cachedToken{h, until}
+	c.tokens.Keep(token, cachedToken{h, until})
 }

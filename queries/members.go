@@ -1,5 +1,7 @@
 package queries
 
+import "chat-messaging/queries/recent"
+
 // maxMembers bounds a generation of remembered chats: by their members and one for
 // each, because a chat may have many. A generation of chats of two takes some two
 // megabytes.
@@ -9,34 +11,25 @@ const maxMembers = 1 << 16
 // need not read what never changes: a chat is the set of its members. A chat that
 // is not there is not remembered, for it may come to be. It serves one goroutine.
 type members struct {
-	// Two generations bound it: when the young one is full it becomes the old one,
-	// and what was in that is forgotten.
-	young, old map[int64][]int64
-	weight     int // of the young one
+	chats recent.Map[int64, []int64]
+}
+
+func newMembers() members {
+	return members{recent.Map[int64, []int64]{Bound: maxMembers}}
 }
 
 // of returns the members of a chat, nil if they are not known.
 func (m *members) of(chat int64) []int64 {
-	if list, ok := m.young[chat]; ok {
-		return list
-	}
-	list, ok := m.old[chat]
-	if ok {
+	list, stale, ok := m.chats.Find(chat)
+	if ok && stale {
 		m.keep(chat, list)
 	}
 	return list
 }
 
 func (m *members) keep(chat int64, list []int64) {
-	if _, again := m.young[chat]; again {
-		return
-	}
-	if m.young == nil || m.weight >= maxMembers {
-		m.young, m.old, m.weight = map[int64][]int64{}, m.young, 0
-	}
-	m.young[chat] = list
-	m.weight += 1 + len(list)
+	m.chats.KeepWeighing(chat, list, 1+len(list))
 }
 
 // forget forgets all of them.
-func (m *members) forget() { *m = members{} }
+func (m *members) forget() { m.chats.Forget() }

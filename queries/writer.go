@@ -38,7 +38,7 @@ type Writer struct {
 // NewWriter returns a writer on a connection of the pool; it connects at the
 // first Begin.
 func NewWriter(db *DB) *Writer {
-	return &Writer{db: db}
+	return &Writer{db: db, members: newMembers()}
 }
 
 // Begin opens the transaction of one batch. The caller ends it with Commit or
