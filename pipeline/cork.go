@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"sync"
@@ -9,16 +10,29 @@ import (
 // corkBytes is how much a corked connection holds back at most.
 const corkBytes = 32 << 10
 
+// readBytes is how much is read at a time, if that much has come in.
+const readBytes = 32 << 10
+
 // corkedConn gathers small writes. The client library writes to the socket once
 // for each publishing; while it is corked these go out together, which spares
-// both sides most of their system calls. Safe for concurrent use.
+// both sides most of their system calls. It also reads more at a time than the
+// library's 4 KiB. Safe for concurrent use, by one reader.
 type corkedConn struct {
 	net.Conn
+
+	reads *bufio.Reader
 
 	mu    sync.Mutex
 	corks int
 	held  []byte
 }
+
+func newCorkedConn(conn net.Conn) *corkedConn {
+	return &corkedConn{Conn: conn, reads: bufio.NewReaderSize(conn, readBytes)}
+}
+
+// Read implements net.Conn.
+func (c *corkedConn) Read(p []byte) (int, error) { return c.reads.Read(p) }
 
 // Write implements net.Conn. What is held back counts as written; if it cannot
 // be, the connection is closed, and with it everything that waits for a confirm.

@@ -111,7 +111,7 @@ func (c *Connection) connect(ctx context.Context, network, addr string) (net.Con
 	if err != nil {
 		return nil, fmt.Errorf("dialling: %w", err)
 	}
-	raw := &corkedConn{Conn: newBoundedConn(dialled, &c.intake)}
+	raw := newCorkedConn(newBoundedConn(dialled, &c.intake))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
