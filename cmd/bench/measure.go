@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,10 +133,7 @@ func (b *bench) warmUp(ctx context.Context, contests []contest) error {
 
 // hold runs all rounds of a contest.
 func (b *bench) hold(ctx context.Context, c contest) error {
-	rounds := b.settings.Rounds
-	if c.rounds > 0 {
-		rounds = min(rounds, c.rounds)
-	}
+	rounds := cmp.Or(c.rounds, b.settings.Rounds)
 	for number := range rounds {
 		for _, v := range inTurn(c.variants, number) {
 			sample, err := b.round(ctx, v, number+1)
