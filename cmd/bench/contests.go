@@ -120,9 +120,7 @@ func (p plan) drain(queue string) contest {
 		toRelay, toStock, processor = 0.95, 12, 0
 	}
 	return contest{
-		// What one round says of another contender varies by a tenth, and nowhere else
-		// does as much hang on it.
-		name: "drain", rounds: p.settings.DrainRounds,
+		name: "drain", rounds: p.settings.NarrowRounds,
 		variants: []variant{
 			draining(line(p.relay), p.relay, p.clean(p.settings.Messages)),
 			draining(line(p.stock), p.stock, p.clean(p.settings.StockMessages)),
@@ -190,7 +188,7 @@ func (p plan) stored(queue string) contest {
 	large := draining(line("C "+thousands(p.settings.Stored)), p.ours, p.clean(p.settings.VariantMessages))
 	large.ground.Stored = true
 	return contest{
-		name: "stored", large: true,
+		name: "stored", large: true, rounds: p.settings.NarrowRounds,
 		variants:    []variant{empty, large},
 		comparisons: []report.Comparison{faster("stored", large.Line, empty.Line, 0.8)},
 	}

@@ -21,7 +21,7 @@ type settings struct {
 	Contenders      names                   `json:"contenders"`
 	Queues          names                   `json:"queues"`
 	Rounds          int                     `json:"rounds"`
-	DrainRounds     int                     `json:"drain_rounds"`
+	NarrowRounds    int                     `json:"narrow_rounds"`
 	Messages        int                     `json:"messages"`
 	VariantMessages int                     `json:"variant_messages"`
 	StockMessages   int                     `json:"stock_messages"`
@@ -102,7 +102,7 @@ func hurry(set *flag.FlagSet) error {
 	given := map[string]bool{}
 	set.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	for name, value := range map[string]string{
-		"rounds": "1", "drain-rounds": "1", "messages": "20000", "variant-messages": "10000", "stock-messages": "1000", "warm-up": "1000",
+		"rounds": "1", "narrow-rounds": "1", "messages": "20000", "variant-messages": "10000", "stock-messages": "1000", "warm-up": "1000",
 		"steady": "2s", "steady-warm-up": "500ms", "stored": "500000", "waiting": "100000", "settle": "200ms",
 	} {
 		if given[name] {
@@ -119,8 +119,8 @@ func (s *settings) declareChoice(set *flag.FlagSet) {
 	set.Var(&s.Only, "only", "`what` is measured, separated by commas")
 	set.Var(&s.Contenders, "contenders", "which of A, B, C run, as `list`")
 	set.Var(&s.Queues, "queues", "`types` of queue, separated by commas; all but drain and latency take the first only")
-	set.IntVar(&s.Rounds, "rounds", 3, "how `often` each variant runs, but for drain")
-	set.IntVar(&s.DrainRounds, "drain-rounds", 5, "drain: how `often` each variant runs")
+	set.IntVar(&s.Rounds, "rounds", 3, "how `often` each variant runs")
+	set.IntVar(&s.NarrowRounds, "narrow-rounds", 5, "drain and stored, whose ratios lie nearest to their bars: how `often` each variant runs")
 	set.BoolVar(&s.Quick, "quick", false, "one round of small workloads: shows that everything works, and orders of magnitude")
 }
 
@@ -169,7 +169,7 @@ func (s *settings) validate() error {
 		value, least int
 	}{
 		{"rounds", s.Rounds, 1},
-		{"drain-rounds", s.DrainRounds, 1},
+		{"narrow-rounds", s.NarrowRounds, 1},
 		{"messages", s.Messages, 1},
 		{"stock-messages", s.StockMessages, 1},
 		{"variant-messages", s.VariantMessages, 1},

@@ -29,7 +29,7 @@ func TestParseSettings(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 7000, s.Messages)
 		require.Equal(t, 1, s.Rounds)
-		require.Equal(t, 1, s.DrainRounds)
+		require.Equal(t, 1, s.NarrowRounds)
 		require.Equal(t, 10_000, s.VariantMessages)
 	})
 	t.Run("takes lists, pairs and times", func(t *testing.T) {
