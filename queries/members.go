@@ -20,8 +20,8 @@ func newMembers() members {
 
 // of returns the members of a chat, nil if they are not known.
 func (m *members) of(chat int64) []int64 {
-	list, stale, ok := m.chats.Find(chat)
-	if ok && stale {
+	list, stale, _ := m.chats.Find(chat)
+	if stale {
 		m.keep(chat, list)
 	}
 	return list

@@ -62,8 +62,10 @@ func (a *Arena) Prepare(ctx context.Context, cfg GroundConfig) (*Ground, error) 
 	if err != nil {
 		return g, err
 	}
-	if err := a.turnJournal(ctx); err != nil {
-		return g, err
+	if cfg.QueueType == pipeline.QueueQuorum { // classic queues do not write to it
+		if err := a.turnJournal(ctx); err != nil {
+			return g, err
+		}
 	}
 	if err := g.declare(ctx, cfg.InputArguments); err != nil {
 		return g, err

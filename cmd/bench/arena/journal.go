@@ -3,14 +3,12 @@ package arena
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 // turnJournalExpression has the journal that all quorum queues write to turned over,
 // and waits until the file that it was is gone: that is the last thing to happen, once
 // what it had is written where it belongs. After twenty seconds it gives up.
-const turnJournalExpression = `
-#{wal_data_dir := Dir, names := #{wal := Journal}} = ra_system:fetch(quorum_queues),
+const turnJournalExpression = `#{wal_data_dir := Dir, names := #{wal := Journal}} = ra_system:fetch(quorum_queues),
 Old = filelib:wildcard(filename:join(Dir, "*.wal")),
 ok = ra_log_wal:force_roll_over(Journal),
 Wait = fun Again(0) -> journal_is_still_there;
@@ -26,7 +24,7 @@ ok = Wait(2000).`
 // about what the contenders of a round write together, so that it was the same one's
 // turn in most rounds.
 func (a *Arena) turnJournal(ctx context.Context) error {
-	if _, err := a.rabbitmq.Ctl(ctx, "eval", strings.TrimSpace(turnJournalExpression)); err != nil {
+	if _, err := a.rabbitmq.Ctl(ctx, "eval", turnJournalExpression); err != nil {
 		return fmt.Errorf("turning the broker's journal over: %w", err)
 	}
 	return nil
